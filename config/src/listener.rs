@@ -1,0 +1,70 @@
+//! The `listen` lists: where a protocol accepts connections, and on which cores.
+
+use std::net::SocketAddr;
+
+use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
+
+use crate::document::quoted;
+use crate::section::{Section, Value};
+
+/// One listening address. In the file either the address alone or
+/// `{ address = "...", cores = [0, 1] }`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// Address and port; port 0 lets the kernel choose. An IPv6 address takes no IPv4 traffic.
+    pub address: SocketAddr,
+    /// Indexes into the data cores (not CPU ids), without repetition, of the cores that accept
+    /// here. Empty: all of them.
+    pub cores: Vec<usize>,
+}
+
+impl Listener {
+    pub(crate) fn read_list(section: &mut Section<'_>) -> Vec<Listener> {
+        const LIST: &str = "write a list of addresses, as in [\"0.0.0.0:1935\"]";
+        let items = section.value("listen").and_then(|value| value.items(LIST));
+        items.into_iter().flatten().filter_map(|item| Listener::read(&item)).collect()
+    }
+
+    fn read(value: &Value<'_>) -> Option<Listener> {
+        if value.node.table().is_none() {
+            return Some(Listener { address: address(value)?, cores: Vec::new() });
+        }
+        value.section(|section| {
+            let address = section.value("address");
+            let cores = section.optional("cores");
+            Some(Listener { address: self::address(&address?)?, cores: read_cores(cores) })
+        })
+    }
+}
+
+fn read_cores(value: Option<Value<'_>>) -> Vec<usize> {
+    const CORES: &str = "write a list of core indexes, as in [0, 1]";
+    let items = value.and_then(|value| value.items(CORES));
+    let index = |item: Value<'_>| item.integer(0..=crate::cores::CPU_ID_MAX);
+    items.into_iter().flatten().filter_map(index).collect()
+}
+
+/// Reads a socket address, and says of a wrong one what it lacks.
+pub(crate) fn address(value: &Value<'_>) -> Option<SocketAddr> {
+    const REMEDY: &str = "write ADDRESS:PORT, as in \"0.0.0.0:1935\", \"127.0.0.1:1935\" or \
+                          \"[::]:1935\"";
+    let text = value.text(REMEDY)?;
+    let parsed = text.parse().ok();
+    if parsed.is_none() {
+        value.reject(format!("{} is not a socket address", quoted(text)), REMEDY);
+    }
+    parsed
+}
+
+impl Serialize for Listener {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.cores.is_empty() {
+            return self.address.serialize(serializer);
+        }
+        let mut table = serializer.serialize_struct("Listener", 2)?;
+        table.serialize_field("address", &self.address)?;
+        table.serialize_field("cores", &self.cores)?;
+        table.end()
+    }
+}

@@ -1,0 +1,353 @@
+//! What an operator reads after a mistake, to the letter.
+
+use std::path::Path;
+
+use corelay_config::Config;
+
+/// The problems of `text`, one per line.
+fn problems(text: &str) -> String {
+    match Config::parse(text, "relay.toml") {
+        Ok(_) => "no problem".to_owned(),
+        Err(problems) => problems.to_string(),
+    }
+}
+
+/// Asserts that `text` has exactly the problems `expected`, each without the file's name.
+#[track_caller]
+fn assert_problems(text: &str, expected: &[&str]) {
+    let expected: Vec<String> = expected.iter().map(|p| format!("relay.toml:{p}")).collect();
+    assert_eq!(problems(text), expected.join("\n"));
+}
+
+#[test]
+fn a_misspelt_key_gets_the_key_that_was_meant() {
+    assert_problems(
+        "[rtmp]\nhandshake_timeout = 5000\n",
+        &["2:1: rtmp.handshake_timeout: unknown key; did you mean `handshake_timeout_ms`?"],
+    );
+}
+
+#[test]
+fn a_misspelt_section_gets_the_section_that_was_meant() {
+    assert_problems(
+        "[rtpm]\nchunk_size_out = 4096\n",
+        &["1:2: rtpm: unknown key; did you mean `rtmp`?"],
+    );
+}
+
+#[test]
+fn a_key_in_the_wrong_section_is_sent_to_the_right_one() {
+    assert_problems(
+        "[rtmp]\nallow_origin = \"*\"\n",
+        &["2:1: rtmp.allow_origin: unknown key; did you mean to write it under [http]?"],
+    );
+}
+
+#[test]
+fn an_unknown_key_that_resembles_nothing_gets_the_keys_there_are() {
+    assert_problems(
+        "[applications.default]\nflush = { bananas = 4 }\n",
+        &["2:11: applications.default.flush.bananas: unknown key; the keys here are min_ms, \
+             max_ms"],
+    );
+}
+
+#[test]
+fn every_problem_is_told_in_the_order_of_the_file() {
+    assert_problems(
+        "[tcp]\nnodelay = \"yes\"\nbacklog = 0\n[rtmp]\nidle_timeout_ms = -1\n\
+         ping_timeout_ms = 99999999999999999999\namf_depth_max = 3.5\n",
+        &[
+            "2:11: tcp.nodelay: expected a boolean, found the string \"yes\"; write true or false, \
+             without quotes",
+            "3:11: tcp.backlog: 0 is too small; use 1 to 65535",
+            "5:19: rtmp.idle_timeout_ms: -1 is too small; use 1000 to 86400000 milliseconds",
+            "6:19: rtmp.ping_timeout_ms: 99999999999999999999 is too large; use 100 to 600000 \
+             milliseconds",
+            "7:17: rtmp.amf_depth_max: expected a whole number, found the float 3.5; use 4 to 128",
+        ],
+    );
+}
+
+#[test]
+fn a_duration_in_quotes_is_told_its_unit() {
+    assert_problems(
+        "[applications.default]\nlog_ms_max = \"10s\"\n",
+        &["2:14: applications.default.log_ms_max: expected a whole number, found the string \
+           \"10s\"; use 100 to 600000 milliseconds"],
+    );
+}
+
+#[test]
+fn a_decimal_unit_is_told_the_binary_ones() {
+    assert_problems(
+        "[rtmp]\nmessage_bytes_max = \"8 MB\"\nchunk_size_out = \"1 MiB\"\n",
+        &[
+            "2:21: rtmp.message_bytes_max: \"8 MB\" has the unknown unit \"MB\"; use \"64 KiB\" to \
+             \"16777215 B\"; the units are B, KiB, MiB and GiB",
+            "3:18: rtmp.chunk_size_out: \"1 MiB\" is too large; use \"128 B\" to \"64 KiB\"",
+        ],
+    );
+}
+
+#[test]
+fn a_value_where_a_section_belongs_is_told_how_to_write_a_section() {
+    assert_problems(
+        "rtmp = 1935\n",
+        &["1:8: rtmp: expected a table, found the integer 1935; write it as `[rtmp]` with its \
+           keys below"],
+    );
+}
+
+#[test]
+fn a_word_outside_the_choices_gets_the_nearest_one() {
+    assert_problems(
+        "[cores]\nidle = \"spining\"\n[logging]\nformat = \"xml\"\nlevel = \"inof\"\n",
+        &[
+            "2:8: cores.idle: \"spining\" is not one of the choices; did you mean \"spin\"? The \
+             choices are \"park\" or \"spin\"",
+            "4:10: logging.format: \"xml\" is not one of the choices; use \"text\" or \"json\"",
+            "5:9: logging.level: \"inof\" is not a log level; did you mean \"info\"?",
+        ],
+    );
+}
+
+#[test]
+fn a_wrong_address_is_shown_what_an_address_looks_like() {
+    const REMEDY: &str =
+        "write ADDRESS:PORT, as in \"0.0.0.0:1935\", \"127.0.0.1:1935\" or \"[::]:1935\"";
+    let expected = [
+        "2:10: rtmp.listen: expected an array, found the string \"0.0.0.0:1935\"; write a list of \
+         addresses, as in [\"0.0.0.0:1935\"]"
+            .to_owned(),
+        format!("4:11: http.listen[0]: expected a string, found the integer 8080; {REMEDY}"),
+        format!("4:17: http.listen[1]: \"localhost:80\" is not a socket address; {REMEDY}"),
+        format!("6:10: admin.listen: \":1985\" is not a socket address; {REMEDY}"),
+    ];
+    assert_problems(
+        "[rtmp]\nlisten = \"0.0.0.0:1935\"\n[http]\nlisten = [8080, \"localhost:80\"]\n\
+         [admin]\nlisten = \":1985\"\n",
+        &expected.each_ref().map(String::as_str),
+    );
+}
+
+#[test]
+fn a_listener_table_is_read_like_any_section() {
+    assert_problems(
+        "[rtmp]\nlisten = [{ adress = \"0.0.0.0:1935\" }]\n",
+        &[
+            "2:11: rtmp.listen[0].address: is missing; add `address = ...`",
+            "2:13: rtmp.listen[0].adress: unknown key; did you mean `address`?",
+        ],
+    );
+}
+
+#[test]
+fn two_listeners_on_one_port_are_refused_across_sections() {
+    assert_problems(
+        "[http]\nlisten = [\"127.0.0.1:1935\", \"[::]:1985\"]\n",
+        &["2:11: http.listen[0]: http.listen[0] (127.0.0.1:1935) and rtmp.listen[0] \
+           (0.0.0.0:1935) overlap; choose another address or port"],
+    );
+}
+
+#[test]
+fn the_operator_s_listener_is_blamed_rather_than_the_default_in_its_way() {
+    assert_problems(
+        "[http]\nlisten = [\"0.0.0.0:1985\"]\n",
+        &["2:11: http.listen[0]: admin.listen (127.0.0.1:1985) and http.listen[0] (0.0.0.0:1985) \
+           overlap; choose another address or port"],
+    );
+}
+
+#[test]
+fn a_server_that_listens_nowhere_is_refused() {
+    assert_problems(
+        "[rtmp]\nlisten = []\n[http]\nlisten = []\n",
+        &["2:10: rtmp.listen: nothing is listened on; name an address under [rtmp] or [http]"],
+    );
+    assert_eq!(problems("[rtmp]\nlisten = []\n"), "no problem");
+}
+
+#[test]
+fn cores_that_do_not_exist_or_repeat_are_refused() {
+    assert_problems(
+        "[cores]\ndata = [4, 5]\n[rtmp]\n\
+         listen = [{ address = \"127.0.0.1:1935\", cores = [0, 2, 0] }]\n",
+        &[
+            "4:53: rtmp.listen[0].cores[1]: there is no core 2, as cores.data names 2 CPUs; use 0 \
+             to 1, an index into cores.data",
+            "4:56: rtmp.listen[0].cores[2]: core 0 is named twice; name each core once",
+        ],
+    );
+    assert_problems(
+        "[cores]\ndata = [1, 1]\ncontrol = \"none\"\n",
+        &[
+            "2:12: cores.data[1]: CPU 1 is named twice; name each CPU once",
+            "3:11: cores.control: \"none\" is neither a CPU id nor \"any\"; write a CPU id without \
+             quotes, as in 0, or \"any\"",
+        ],
+    );
+}
+
+#[test]
+fn limits_of_a_log_fit_into_each_other() {
+    assert_problems(
+        "[rtmp]\nmessage_bytes_max = \"15 MiB\"\n[memory]\nlogs_bytes_max = \"20 MiB\"\n\
+         [applications.default]\nbehind_ms_max = 20000\nbehind_bytes_max = \"14 MiB\"\n\
+         log_bytes_max = \"13 MiB\"\n",
+        &[
+            "2:21: rtmp.message_bytes_max: \"15 MiB\" is above \
+             applications.default.log_bytes_max, which is \"13 MiB\"; use at most \"13 MiB\", or \
+             raise applications.default.log_bytes_max",
+            "6:17: applications.default.behind_ms_max: 20000 is above \
+             applications.default.log_ms_max, which is 10000; use at most 10000, or raise \
+             applications.default.log_ms_max",
+            "7:20: applications.default.behind_bytes_max: \"14 MiB\" is above \
+             applications.default.log_bytes_max, which is \"13 MiB\"; use at most \"13 MiB\", or \
+             raise applications.default.log_bytes_max",
+        ],
+    );
+}
+
+#[test]
+fn an_application_is_blamed_for_what_it_sets_and_not_for_what_it_inherits() {
+    assert_problems(
+        "[applications.named.live]\nlog_bytes_max = \"2 GiB\"\n[applications.named.quiet]\n",
+        &["2:17: applications.named.live.log_bytes_max: \"2 GiB\" is above \
+           memory.logs_bytes_max, which is \"1 GiB\"; use at most \"1 GiB\", or raise \
+           memory.logs_bytes_max"],
+    );
+    assert_problems(
+        "[applications.default]\nlog_ms_max = 5000\nlinger_ms = -1\nfoo = 1\nflush = 4\n\
+         [applications.named.quiet]\n",
+        &[
+            "2:14: applications.default.log_ms_max: 5000 is below \
+             applications.default.behind_ms_max, which is 8000; use at least 8000, or lower \
+             applications.default.behind_ms_max",
+            "3:13: applications.default.linger_ms: -1 is too small; use 0 to 3600000 milliseconds",
+            "4:1: applications.default.foo: unknown key; the keys here are publish, play, \
+             takeover, publisher_grace_ms, publisher_idle_timeout_ms, play_wait_ms, linger_ms, \
+             start, log_ms_max, log_bytes_max, behind_ms_max, behind_bytes_max, skips_max, \
+             skips_window_ms, jump_ms, metadata_bytes_max, tracks_max, flush",
+            "5:9: applications.default.flush: expected a table, found the integer 4; write it as \
+             `[applications.default.flush]` with its keys below",
+        ],
+    );
+}
+
+#[test]
+fn flush_and_ping_bounds_are_in_order() {
+    assert_problems(
+        "[rtmp]\nping_interval_ms = 20000\n[applications.default.flush]\nmin_ms = 50\n",
+        &[
+            "2:20: rtmp.ping_interval_ms: 20000 is below rtmp.ping_timeout_ms, which is 30000; \
+             use at least 30000, or lower rtmp.ping_timeout_ms",
+            "4:10: applications.default.flush.min_ms: 50 is above \
+             applications.default.flush.max_ms, which is 40; use at most 40, or raise \
+             applications.default.flush.max_ms",
+        ],
+    );
+    assert_eq!(problems("[rtmp]\nping_interval_ms = 0\n"), "no problem");
+}
+
+#[test]
+fn an_application_name_is_one_segment_of_an_address() {
+    const REMEDY: &str = "use 1 to 128 letters, digits, `-`, `_`, `.` or `~`, the first not a `.`";
+    for (name, what) in [
+        ("a/b", "\"a/b\" holds the character '/'"),
+        ("a?b", "\"a?b\" holds the character '?'"),
+        ("", "\"\" is empty"),
+        ("..", "\"..\" starts with a dot"),
+        ("\u{e9}", "\"\u{e9}\" holds the character '\u{e9}'"),
+    ] {
+        let key = format!("applications.named.{name:?}");
+        let expected = format!("1:21: {key}: the application name {what}; {REMEDY}");
+        assert_problems(&format!("[applications.named.{name:?}]\n"), &[&expected]);
+    }
+    assert_eq!(problems("[applications.named.\"vod.v2~x_y-z\"]\n"), "no problem");
+}
+
+#[test]
+fn an_origin_cannot_smuggle_a_header() {
+    assert_problems(
+        "[http]\nallow_origin = \"*\\r\\nSet-Cookie: a=b\"\n",
+        &["2:16: http.allow_origin: \"*\\r\\nSet-Cookie: a=b\" is not an origin; use \"*\", \"\" \
+           or one origin, as in \"https://tv.example.net\""],
+    );
+    assert_eq!(problems("[http]\nallow_origin = \"http://tv:8000\"\n"), "no problem");
+}
+
+#[test]
+fn a_syntax_error_is_told_with_its_place_and_key() {
+    assert_problems(
+        "[http]\nlisten = 0.0.0.0:80\n",
+        &["2:13: http.listen: \"0.0.0.0:80\" is not a value; write numbers, true and false as \
+           they are, and text in double quotes"],
+    );
+    assert_problems(
+        "[rtmp]\nchunk_size_out = 64 KiB\n[rtmp]\n",
+        &[
+            "2:18: rtmp.chunk_size_out: \"64 KiB\" is not a value; write numbers, true and false \
+             as they are, and text in double quotes",
+            "3:2: \"rtmp\" stands here a second time; write it once",
+        ],
+    );
+    assert_problems("[rtmp\n", &["1:6: unclosed table; expected `]`"]);
+    assert_problems(
+        "[tcp]\nbacklog =\n",
+        &["2:10: tcp.backlog: the value is missing; write a value after the `=`"],
+    );
+    assert_problems(
+        "# \u{fc}ber\n\u{fc} = 1\n",
+        &["2:1: invalid unquoted key; expected letters, \
+                                                   numbers, `-`, `_`"],
+    );
+}
+
+#[test]
+fn columns_count_characters_rather_than_bytes() {
+    assert_problems(
+        "applications.named = { a = { \"\u{fc}\u{fc}\" = 1, linger_ms = -1 } }\n",
+        &[
+            "1:30: applications.named.a.\"\u{fc}\u{fc}\": unknown key; the keys here are publish, \
+             play, takeover, publisher_grace_ms, publisher_idle_timeout_ms, play_wait_ms, \
+             linger_ms, start, log_ms_max, log_bytes_max, behind_ms_max, behind_bytes_max, \
+             skips_max, skips_window_ms, jump_ms, metadata_bytes_max, tracks_max, flush",
+            "1:52: applications.named.a.linger_ms: -1 is too small; use 0 to 3600000 milliseconds",
+        ],
+    );
+}
+
+#[test]
+fn the_hundred_first_problem_is_counted_and_not_listed() {
+    let text: String = (0..103).map(|index| format!("zzz{index} = 1\n")).collect();
+    let problems = Config::parse(&text, "relay.toml").expect_err("unknown keys");
+    assert_eq!(problems.list().len(), 100);
+    assert_eq!(problems.unlisted(), 3);
+    assert!(problems.to_string().ends_with("\n... and 3 more"), "{problems}");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_told_without_a_line() {
+    let missing = Config::load(Some(Path::new("/nowhere/relay.toml"))).expect_err("no such file");
+    assert_eq!(
+        missing.to_string(),
+        "/nowhere/relay.toml: cannot be opened: No such file or directory (os error 2); give the \
+         path of a readable TOML file"
+    );
+    let folder = Config::load(Some(Path::new("/"))).expect_err("a directory");
+    assert!(folder.to_string().starts_with("/: cannot be read: "), "{folder}");
+}
+
+#[test]
+fn a_file_that_is_not_utf8_is_told_the_place_of_the_byte() {
+    let name = format!("corelay-config-latin1-{}.toml", std::process::id());
+    let path = std::env::temp_dir().join(name);
+    std::fs::write(&path, b"[rtmp]\n# f\xfcr\n").expect("the temporary folder is writable");
+    let problems = Config::load(Some(&path)).expect_err("not UTF-8");
+    std::fs::remove_file(&path).expect("it was just written");
+    let problem = &problems.list()[0];
+    assert_eq!((problem.line, problem.column), (2, 4));
+    assert_eq!(problem.what, "is not UTF-8 text");
+}

@@ -1,0 +1,107 @@
+//! What a file changes when it is laid over the defaults, and what it leaves alone.
+
+use corelay_config::{Config, Flush, Idle, Listener, Start, Takeover};
+
+fn parse(text: &str) -> Config {
+    Config::parse(text, "relay.toml").unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+#[test]
+fn a_file_changes_only_what_it_names() {
+    let config = parse("[rtmp]\nhandshake_timeout_ms = 1234\n");
+    let mut expected = Config::shipped();
+    expected.rtmp.handshake_timeout_ms = 1234;
+    assert_eq!(config, expected);
+}
+
+#[test]
+fn an_inline_table_merges_like_a_written_out_one() {
+    let config = parse("applications.default.flush = { max_ms = 100 }");
+    assert_eq!(config.applications.default.flush, Flush { min_ms: 0, max_ms: 100 });
+}
+
+#[test]
+fn a_list_replaces_the_default_list() {
+    let config = parse("[http]\nlisten = [\"127.0.0.1:0\"]\n");
+    let address = "127.0.0.1:0".parse().expect("an address");
+    assert_eq!(config.http.listen, [Listener { address, cores: vec![] }]);
+}
+
+#[test]
+fn a_listener_may_name_its_cores() {
+    let config = parse(
+        "[cores]\ndata = [4, 5, 6]\n[rtmp]\nlisten = [{ address = \"[::1]:1935\", cores = [2] }]\n",
+    );
+    assert_eq!(config.rtmp.listen[0].cores, [2]);
+    assert_eq!(config.cores.data, [4, 5, 6]);
+}
+
+#[test]
+fn the_control_thread_is_pinned_only_when_a_cpu_is_named() {
+    assert_eq!(Config::shipped().cores.control, None);
+    assert_eq!(parse("[cores]\ncontrol = 3\nidle = \"spin\"\n").cores.control, Some(3));
+    assert_eq!(parse("[cores]\nidle = \"spin\"\n").cores.idle, Idle::Spin);
+}
+
+#[test]
+fn sizes_are_numbers_or_text_with_a_unit() {
+    assert_eq!(parse("[rtmp]\nmessage_bytes_max = 1_000_000\n").rtmp.message_bytes_max, 1_000_000);
+    assert_eq!(parse("[rtmp]\nmessage_bytes_max = 0x10_0000\n").rtmp.message_bytes_max, 1 << 20);
+    assert_eq!(parse("[rtmp]\nmessage_bytes_max = \"1 MiB\"\n").rtmp.message_bytes_max, 1 << 20);
+}
+
+#[test]
+fn an_empty_text_switches_off_what_is_optional() {
+    let config = parse("[admin]\nlisten = \"\"\n[logging]\nfile = \"\"\n");
+    assert_eq!(config.admin.listen, None);
+    assert_eq!(config.logging.file, None);
+    assert!(Config::shipped().admin.listen.is_some());
+}
+
+#[test]
+fn a_named_application_inherits_the_default_policy_of_the_file() {
+    let config = parse(
+        "[applications.default]\nstart = \"live_edge\"\ntakeover = \"first_wins\"\n\
+         [applications.named.studio]\ntakeover = \"newest_wins\"\nflush = { max_ms = 0 }\n",
+    );
+    let studio = config.application("studio").expect("it is named");
+    assert_eq!(studio.start, Start::LiveEdge);
+    assert_eq!(studio.takeover, Takeover::NewestWins);
+    assert_eq!(studio.flush.max_ms, 0);
+    assert_eq!(studio.log_ms_max, Config::shipped().applications.default.log_ms_max);
+    assert_eq!(config.applications.default.takeover, Takeover::FirstWins);
+    assert_eq!(config.applications.default.flush.max_ms, 40);
+}
+
+#[test]
+fn any_application_is_served_unless_strict() {
+    let named = "[applications.named.studio]\nplay = false\n";
+    let open = parse(named);
+    assert_eq!(open.application("live"), Some(&open.applications.default));
+    assert!(!open.application("studio").expect("it is named").play);
+
+    let strict = parse(&format!("applications.strict = true\n{named}"));
+    assert_eq!(strict.application("live"), None);
+    assert!(strict.application("studio").is_some());
+}
+
+#[test]
+fn files_from_other_systems_are_read() {
+    let config = parse("\u{feff}[rtmp]\r\nhandshake_timeout_ms = 1234\r\n");
+    assert_eq!(config.rtmp.handshake_timeout_ms, 1234);
+}
+
+#[test]
+fn ipv4_and_ipv6_listeners_share_a_port() {
+    let config = parse("[rtmp]\nlisten = [\"0.0.0.0:5000\", \"[::]:5000\"]\n");
+    assert_eq!(config.rtmp.listen.len(), 2);
+}
+
+#[test]
+fn port_zero_may_be_named_any_number_of_times() {
+    let config = parse(
+        "[rtmp]\nlisten = [\"127.0.0.1:0\", \"127.0.0.1:0\"]\n\
+         [http]\nlisten = [\"127.0.0.1:0\"]\n[admin]\nlisten = \"127.0.0.1:0\"\n",
+    );
+    assert_eq!(config.rtmp.listen.len(), 2);
+}

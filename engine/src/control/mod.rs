@@ -1,0 +1,161 @@
+//! The control thread: admin API, metrics, log writing, signals, and the watchdog of the cores.
+//!
+//! Invariants
+//! - It never touches a data core's state: it asks through a ring and a doorbell, and reads counters.
+//! - It may be slow; the cores never wait for it.
+
+mod api;
+mod link;
+mod metrics;
+
+use std::io;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use corelay_config::Config;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
+
+pub use link::CoreLink;
+use link::Links;
+
+use crate::hub::Budget;
+
+/// What the parts of the control thread share.
+pub(crate) struct State {
+    pub(crate) config: Arc<Config>,
+    pub(crate) links: Links,
+    pub(crate) budget: Arc<Budget>,
+    pub(crate) started: Instant,
+}
+
+/// The control plane, ready to run.
+pub struct Control {
+    state: Arc<State>,
+    admin: Option<TcpListener>,
+    stop: Stop,
+}
+
+/// Stops a server from another thread.
+#[derive(Clone, Default)]
+pub struct Stop {
+    inner: Arc<StopInner>,
+}
+
+#[derive(Default)]
+struct StopInner {
+    asked: AtomicBool,
+    notify: Notify,
+}
+
+impl Stop {
+    /// Asks the server to stop in good order.
+    pub fn stop(&self) {
+        self.inner.asked.store(true, Ordering::Release);
+        self.inner.notify.notify_one();
+    }
+
+    async fn asked(&self) {
+        while !self.inner.asked.load(Ordering::Acquire) {
+            self.inner.notify.notified().await;
+        }
+    }
+}
+
+impl Control {
+    /// A control plane over these cores, serving the API on `admin`.
+    ///
+    /// # Errors
+    /// The control CPU cannot be had.
+    pub fn new(
+        config: Arc<Config>,
+        cores: Vec<CoreLink>,
+        budget: Arc<Budget>,
+        admin: Option<TcpListener>,
+    ) -> io::Result<Self> {
+        if let Some(cpu) = config.cores.control {
+            if !core_affinity::set_for_current(core_affinity::CoreId { id: cpu }) {
+                tracing::warn!("the control thread could not be pinned to CPU {cpu}");
+            }
+        }
+        let links = Links::new(cores);
+        let state = Arc::new(State { config, links, budget, started: Instant::now() });
+        Ok(Self { state, admin, stop: Stop::default() })
+    }
+
+    /// A handle that stops the server from another thread.
+    pub fn stop_handle(&self) -> Stop {
+        self.stop.clone()
+    }
+
+    /// Runs until the server is stopped, and tells the cores.
+    pub fn run(self) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        match &runtime {
+            Ok(runtime) => runtime.block_on(self.serve()),
+            Err(error) => {
+                tracing::error!("the control thread cannot run: {error}");
+                self.state.links.stop(0);
+            }
+        }
+        self.state.links.drain_logs();
+    }
+
+    async fn serve(&self) {
+        let Self { state, admin, .. } = self;
+        tokio::spawn(housekeeping(Arc::clone(state)));
+        if let Some(listener) = admin.as_ref().and_then(|admin| admin.try_clone().ok()) {
+            tokio::spawn(api::serve(listener, Arc::clone(state)));
+        }
+        let why = self.until_stopped().await;
+        let deadline_ms = state.config.limits.stop_deadline_ms;
+        tracing::info!("{why}: stopping within {deadline_ms} ms");
+        state.links.stop(deadline_ms);
+        tokio::select! {
+            () = state.links.ended() => {}
+            why = stop_signal() => {
+                tracing::info!("{why}: stopping at once");
+                state.links.stop(0);
+                state.links.ended().await;
+            }
+        }
+    }
+
+    async fn until_stopped(&self) -> &'static str {
+        let asked = self.stop.asked();
+        tokio::select! {
+            () = asked => "asked to stop",
+            why = stop_signal() => why,
+        }
+    }
+}
+
+async fn stop_signal() -> &'static str {
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        tracing::error!("signals cannot be handled");
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    }
+}
+
+/// Writes out the cores' log lines, and rings cores whose heartbeat stands still.
+async fn housekeeping(state: Arc<State>) {
+    let mut every = tokio::time::interval(HOUSEKEEPING);
+    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let heartbeat = Duration::from_millis(state.config.cores.heartbeat_ms);
+    loop {
+        every.tick().await;
+        state.links.drain_logs();
+        state.links.watch(heartbeat);
+    }
+}
+
+/// Twenty visits a second: a log line is at most that old, and 10,000 lines a second fit in the ring.
+const HOUSEKEEPING: Duration = Duration::from_millis(50);

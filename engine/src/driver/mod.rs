@@ -1,0 +1,170 @@
+//! Drivers: what makes a protocol session a citizen of the hub.
+//!
+//! One file per protocol. To add one: its session in `corelay-protocols`, a file and an arm here, its
+//! listeners in `shard::listen`, and an [`Egress`](crate::hub::Egress) form if it feeds viewers in a new
+//! way.
+//!
+//! Invariants
+//! - A driver never sends: it fills the outbox, and asks the hub.
+//! - An event that waits for an answer stops the driver: no further event and no further input before it.
+
+mod http;
+mod readdress;
+mod rtmp;
+
+use std::net::SocketAddr;
+use std::os::fd::RawFd;
+use std::sync::Arc;
+
+use tracing::Level;
+
+pub use http::HttpDriver;
+pub use rtmp::RtmpDriver;
+
+use crate::app::Applications;
+use crate::clock::Micros;
+use crate::hub::{ConnectionId, Hub, Notice, SubscriberId};
+use crate::limits::Limits;
+use crate::log::Logger;
+use crate::shard::{Ending, Outbox};
+use crate::stats::CoreStats;
+
+/// What a driver may use of its core and of its connection.
+pub struct Context<'a> {
+    /// The streams.
+    pub hub: &'a mut Hub,
+    /// Who may do what.
+    pub applications: &'a Applications,
+    /// The limits that all cores share.
+    pub limits: &'a Limits,
+    /// The core's counters.
+    pub stats: &'a Arc<CoreStats>,
+    /// The log.
+    pub logger: &'a mut Logger,
+    /// The time of this turn.
+    pub now: Micros,
+    /// The connection.
+    pub id: ConnectionId,
+    /// Its peer.
+    pub peer: SocketAddr,
+    /// Its socket.
+    pub fd: RawFd,
+    /// Where its messages go.
+    pub outbox: &'a mut Outbox,
+    /// The play that is served straight from a log.
+    pub shared: &'a mut Option<SubscriberId>,
+}
+
+impl Context<'_> {
+    /// Writes a log line about the connection.
+    pub fn log(&mut self, level: Level, text: String) {
+        self.logger.connection(level, self.id, text);
+    }
+}
+
+/// A protocol's driver.
+pub enum Driver {
+    /// RTMP.
+    Rtmp(Box<RtmpDriver>),
+    /// HTTP and WebSocket.
+    Http(Box<HttpDriver>),
+}
+
+/// What a driver says when its connection must end.
+pub type Step = Result<(), Ending>;
+
+impl Driver {
+    /// The protocol's name in the log and the API.
+    pub fn protocol(&self) -> &'static str {
+        match self {
+            Self::Rtmp(_) => "rtmp",
+            Self::Http(_) => "http",
+        }
+    }
+
+    /// Takes bytes from the peer.
+    ///
+    /// # Errors
+    /// The connection must end.
+    pub fn handle_input(&mut self, cx: &mut Context<'_>, input: &[u8]) -> Step {
+        match self {
+            Self::Rtmp(driver) => driver.handle_input(cx, input),
+            Self::Http(driver) => driver.handle_input(cx, input),
+        }
+    }
+
+    /// Takes the passing of time.
+    ///
+    /// # Errors
+    /// The connection must end.
+    pub fn handle_timeout(&mut self, cx: &mut Context<'_>) -> Step {
+        match self {
+            Self::Rtmp(driver) => driver.handle_timeout(cx),
+            Self::Http(driver) => driver.handle_timeout(cx),
+        }
+    }
+
+    /// Takes what the hub has to say.
+    ///
+    /// # Errors
+    /// The connection must end.
+    pub fn handle_notice(&mut self, cx: &mut Context<'_>, notice: Notice) -> Step {
+        match self {
+            Self::Rtmp(driver) => driver.handle_notice(cx, notice),
+            Self::Http(driver) => driver.handle_notice(cx, notice),
+        }
+    }
+
+    /// The outbox has been sent: plays that go through it may fill it again.
+    pub fn drained(&mut self, cx: &mut Context<'_>) {
+        match self {
+            Self::Rtmp(driver) => driver.drained(cx),
+            Self::Http(_) => {}
+        }
+    }
+
+    /// Leaves the hub: the connection ends.
+    pub fn close(&mut self, cx: &mut Context<'_>) {
+        match self {
+            Self::Rtmp(driver) => driver.close(cx),
+            Self::Http(driver) => driver.close(cx),
+        }
+    }
+
+    /// When `handle_timeout` must be called.
+    pub fn poll_timeout(&self) -> Option<Micros> {
+        match self {
+            Self::Rtmp(driver) => driver.poll_timeout(),
+            Self::Http(driver) => driver.poll_timeout(),
+        }
+    }
+
+    /// False while an answer is awaited: input would only pile up.
+    pub fn wants_input(&self) -> bool {
+        match self {
+            Self::Rtmp(driver) => driver.wants_input(),
+            Self::Http(driver) => driver.wants_input(),
+        }
+    }
+
+    /// What the connection does, for the API.
+    pub fn activity(&self) -> Activity {
+        match self {
+            Self::Rtmp(driver) => driver.activity(),
+            Self::Http(driver) => driver.activity(),
+        }
+    }
+}
+
+/// What a connection does, for the API.
+#[derive(Clone, Debug, Default)]
+pub struct Activity {
+    /// `publish`, `play` or empty.
+    pub role: &'static str,
+    /// `app/name`, empty when it does nothing yet.
+    pub stream: String,
+    /// What the client calls itself.
+    pub agent: String,
+    /// The URL it connected to.
+    pub url: String,
+}

@@ -1,0 +1,106 @@
+//! How one kind of viewer is fed: a container and its protocol framing. Viewers are grouped by it, and a
+//! unit is muxed once per egress in use on a core, never per viewer.
+
+use corelay_codecs::container::flv::{self, TagType};
+use corelay_codecs::{AccessUnit, ByteSink, Timestamp, TrackFilter, UnitKind};
+use corelay_protocols::http::websocket;
+use corelay_protocols::rtmp::{MediaKind, MessageStreamId, chunk};
+
+use super::unit::{Prologue, Unit};
+
+/// The framing of an egress.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Form {
+    /// RTMP messages in chunks of the server's outgoing chunk size, on message stream 1.
+    Rtmp,
+    /// FLV tags.
+    HttpFlv,
+    /// One FLV tag per binary WebSocket message.
+    WebSocketFlv,
+}
+
+impl Form {
+    /// The name in the API and in metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Rtmp => "rtmp",
+            Self::HttpFlv => "http_flv",
+            Self::WebSocketFlv => "ws_flv",
+        }
+    }
+}
+
+/// A form and the tracks it carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Egress {
+    /// The framing.
+    pub form: Form,
+    /// The tracks.
+    pub tracks: TrackFilter,
+}
+
+/// The message stream that all RTMP viewers share; another one is rewritten per viewer.
+pub const SHARED_MESSAGE_STREAM: MessageStreamId = MessageStreamId(1);
+
+/// Writes units in the form of an egress. Its output depends on nothing but the units.
+#[derive(Clone, Copy, Debug)]
+pub struct Muxer {
+    /// The form and the tracks.
+    pub egress: Egress,
+    /// RTMP chunk size towards all viewers, in bytes.
+    pub chunk_size: u32,
+}
+
+impl Muxer {
+    /// True when this egress carries the unit at all.
+    pub fn carries(&self, unit: &AccessUnit) -> bool {
+        self.egress.tracks.passes(unit.track.kind)
+    }
+
+    /// Writes one unit at stream time `at` as one or no whole message. False when it has none: its track
+    /// is filtered out, it travels with another unit, or FLV cannot express it.
+    pub fn write(&self, unit: &AccessUnit, at: Timestamp, out: &mut impl ByteSink) -> bool {
+        if !self.carries(unit) {
+            return false;
+        }
+        let Some(tag) = flv::mux::tag_body(unit) else { return false };
+        // FLV and RTMP times are 32 bits of milliseconds and wrap by definition.
+        let time = at.as_millis() as u32;
+        match self.egress.form {
+            Form::Rtmp => {
+                let kind = media_kind(tag.tag_type);
+                let (stream, size) = (SHARED_MESSAGE_STREAM, self.chunk_size);
+                chunk::write_media(kind, time, stream, &tag.header, &tag.payload, size, out);
+            }
+            Form::HttpFlv => {
+                flv::mux::write_tag(tag.tag_type, time, &tag.header, &tag.payload, out);
+            }
+            Form::WebSocketFlv => {
+                out.put(&websocket::frame_header(tag.len() + TAG_OVERHEAD_BYTES));
+                flv::mux::write_tag(tag.tag_type, time, &tag.header, &tag.payload, out);
+            }
+        }
+        true
+    }
+
+    /// Writes what a decoder must know before a frame at `at`, for a viewer that starts there.
+    pub fn write_prologue(&self, prologue: &Prologue, at: Timestamp, out: &mut impl ByteSink) {
+        let is_metadata = |unit: &Unit| unit.access_unit.kind == UnitKind::Metadata;
+        let (metadata, others): (Vec<_>, Vec<_>) =
+            prologue.units().iter().partition(|unit| is_metadata(unit));
+        for unit in metadata.into_iter().chain(others) {
+            self.write(&unit.access_unit, at, out);
+        }
+    }
+}
+
+/// FLV's tag header and the previous-tag-size behind the body (Adobe FLV 10.1, E.4.1).
+const TAG_OVERHEAD_BYTES: usize = 11 + 4;
+
+fn media_kind(tag_type: TagType) -> MediaKind {
+    match tag_type {
+        TagType::Audio => MediaKind::Audio,
+        TagType::Video => MediaKind::Video,
+        TagType::Script => MediaKind::Data,
+    }
+}

@@ -1,0 +1,135 @@
+//! The memory that logs may use: one ceiling for all cores, and a pool of segments per core.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+/// Bytes of one segment. Small enough that a log of a low-rate stream costs little, large enough that a
+/// flush needs few iovecs.
+pub const SEGMENT_BYTES: usize = 32 << 10;
+
+/// One piece of a log.
+pub type Segment = Box<[u8; SEGMENT_BYTES]>;
+
+/// The ceiling over all logs and GOP caches of all cores, and what is used of it.
+#[derive(Debug)]
+pub struct Budget {
+    bytes_max: u64,
+    used: AtomicU64,
+    logs: AtomicUsize,
+}
+
+impl Budget {
+    /// A budget of `bytes_max` bytes.
+    pub fn new(bytes_max: u64) -> Arc<Self> {
+        Arc::new(Self { bytes_max, used: AtomicU64::new(0), logs: AtomicUsize::new(0) })
+    }
+
+    /// Bytes used by all cores.
+    pub fn used(&self) -> u64 {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    /// The ceiling.
+    pub fn bytes_max(&self) -> u64 {
+        self.bytes_max
+    }
+
+    /// True when more is used than the ceiling allows: logs above their fair share must shrink.
+    pub fn exceeded(&self) -> bool {
+        self.used() > self.bytes_max
+    }
+
+    /// What every log may keep however many others there are.
+    pub fn fair_share(&self) -> u64 {
+        self.bytes_max / self.logs.load(Ordering::Relaxed).max(1) as u64
+    }
+
+    fn charge(&self, bytes: usize) {
+        self.used.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    fn release(&self, bytes: usize) {
+        self.used.fetch_sub(bytes as u64, Ordering::Relaxed);
+    }
+}
+
+/// A core's free segments, and its line to the budget.
+#[derive(Clone, Debug)]
+pub struct SegmentPool {
+    budget: Arc<Budget>,
+    free: Rc<RefCell<Vec<Segment>>>,
+}
+
+impl SegmentPool {
+    /// An empty pool.
+    pub fn new(budget: Arc<Budget>) -> Self {
+        Self { budget, free: Rc::default() }
+    }
+
+    /// The ceiling that all cores share.
+    pub fn budget(&self) -> &Arc<Budget> {
+        &self.budget
+    }
+
+    /// A segment with arbitrary content, charged to the budget.
+    pub fn take(&self) -> Segment {
+        self.budget.charge(SEGMENT_BYTES);
+        self.free.borrow_mut().pop().unwrap_or_else(|| {
+            vec![0u8; SEGMENT_BYTES].into_boxed_slice().try_into().expect("made with that length")
+        })
+    }
+
+    /// Gives a segment back.
+    pub fn put(&self, segment: Segment) {
+        self.budget.release(SEGMENT_BYTES);
+        let mut free = self.free.borrow_mut();
+        // A few spare segments make the steady state free of allocation; more would only hide memory.
+        if free.len() < SPARE_SEGMENTS_MAX {
+            free.push(segment);
+        }
+    }
+
+    /// Counts a log in the fair share.
+    pub fn log_opened(&self) {
+        self.budget.logs.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Takes a log out of the fair share.
+    pub fn log_closed(&self) {
+        self.budget.logs.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+const SPARE_SEGMENTS_MAX: usize = 64;
+
+/// A charge on the budget that is not segments (a GOP cache); released when dropped.
+#[derive(Debug)]
+pub struct Charge {
+    budget: Arc<Budget>,
+    bytes: usize,
+}
+
+impl Charge {
+    /// A charge of nothing.
+    pub fn new(budget: Arc<Budget>) -> Self {
+        Self { budget, bytes: 0 }
+    }
+
+    /// Changes the charge to `bytes`.
+    pub fn set(&mut self, bytes: usize) {
+        if bytes > self.bytes {
+            self.budget.charge(bytes - self.bytes);
+        } else {
+            self.budget.release(self.bytes - bytes);
+        }
+        self.bytes = bytes;
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.set(0);
+    }
+}

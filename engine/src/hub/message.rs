@@ -1,0 +1,243 @@
+//! What cores say to each other about streams, and what the hub says to connections.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::key::StreamKey;
+use super::unit::{Prologue, Unit};
+use crate::clock::Micros;
+use crate::mesh::CoreIndex;
+
+/// A connection of one core: where it is kept, and a serial that tells it from an earlier one there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ConnectionId {
+    /// The core that accepted it.
+    pub core: CoreIndex,
+    /// Its place in that core's table.
+    pub slot: u32,
+    /// Counts the connections of that core.
+    pub serial: u32,
+}
+
+impl fmt::Display for ConnectionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.core.0, self.serial)
+    }
+}
+
+/// A publication, named by the core that accepted it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PublisherId {
+    /// The accepting core.
+    pub core: CoreIndex,
+    /// Its place in that core's table of publications.
+    pub slot: u32,
+    /// Counts the publications of that core.
+    pub serial: u32,
+}
+
+/// A stream, named by its owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct StreamUid {
+    /// The owner.
+    pub core: CoreIndex,
+    /// Its place in the owner's table.
+    pub slot: u32,
+    /// Counts the streams of the owner.
+    pub serial: u32,
+}
+
+/// Who publishes, for the API and the log.
+#[derive(Clone, Debug)]
+pub struct PublisherInfo {
+    /// The connection.
+    pub connection: ConnectionId,
+    /// Its peer.
+    pub peer: SocketAddr,
+    /// Its protocol: `rtmp`.
+    pub protocol: &'static str,
+    /// What it calls itself (flashVer, User-Agent).
+    pub agent: String,
+    /// The URL it connected to.
+    pub url: String,
+    /// When it started.
+    pub since: Micros,
+}
+
+/// Why a publication was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Somebody publishes there, and the first one wins.
+    NameTaken,
+    /// The server has as many publishers as it may.
+    TooMany,
+    /// The server is stopping.
+    Stopping,
+}
+
+/// Why a publication or a play was ended by the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndReason {
+    /// A newer publisher took the name.
+    TakenOver,
+    /// The publisher left and did not return in time.
+    PublisherLeft,
+    /// No publisher came in the time that a viewer waits.
+    NoPublisher,
+    /// The server is stopping.
+    Stopping,
+}
+
+impl EndReason {
+    /// For status texts and log lines.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::TakenOver => "a newer publisher took the stream name",
+            Self::PublisherLeft => "the publisher left",
+            Self::NoPublisher => "no publisher came",
+            Self::Stopping => "the server is stopping",
+        }
+    }
+}
+
+/// The control lane.
+#[derive(Debug)]
+pub enum Control {
+    /// To the owner: a publisher asks for a stream.
+    Publish {
+        /// The stream.
+        key: StreamKey,
+        /// The publication.
+        publisher: PublisherId,
+        /// Who it is.
+        info: Box<PublisherInfo>,
+    },
+    /// From the owner: go on.
+    PublishAccepted {
+        /// The publication.
+        publisher: PublisherId,
+        /// What to send its units to.
+        stream: StreamUid,
+    },
+    /// From the owner: no.
+    PublishRefused {
+        /// The publication.
+        publisher: PublisherId,
+        /// Why.
+        why: Refusal,
+    },
+    /// From the owner: the publication is over.
+    PublishEnded {
+        /// The publication.
+        publisher: PublisherId,
+        /// Why.
+        why: EndReason,
+    },
+    /// To the owner: the publisher leaves.
+    Unpublish {
+        /// The stream.
+        key: StreamKey,
+        /// The publication.
+        publisher: PublisherId,
+    },
+    /// To the owner: this core has viewers of the stream.
+    Subscribe {
+        /// The stream.
+        key: StreamKey,
+    },
+    /// To the owner: this core has no viewers of the stream any more.
+    Unsubscribe {
+        /// The stream.
+        key: StreamKey,
+    },
+    /// From the owner: what a core that subscribes, or that lost units, needs to go on.
+    Snapshot {
+        /// The stream.
+        key: StreamKey,
+        /// What its units are marked with.
+        stream: StreamUid,
+        /// Somebody publishes, or is expected back.
+        live: bool,
+        /// Metadata and configurations.
+        prologue: Prologue,
+        /// The units since the newest entry point.
+        gop: Vec<Arc<Unit>>,
+    },
+}
+
+/// The media lane.
+#[derive(Debug)]
+pub enum Media {
+    /// To the owner: a unit as received.
+    Ingest {
+        /// The stream.
+        stream: StreamUid,
+        /// Its publication.
+        publisher: PublisherId,
+        /// The unit.
+        unit: Arc<Unit>,
+    },
+    /// From the owner: a unit on the stream's timeline.
+    Unit {
+        /// The stream.
+        stream: StreamUid,
+        /// The unit.
+        unit: Arc<Unit>,
+    },
+    /// From the owner, behind the last unit: viewers are sent home.
+    End {
+        /// The stream.
+        stream: StreamUid,
+        /// Why.
+        why: EndReason,
+    },
+}
+
+/// What the hub says to a connection of its core.
+#[derive(Debug)]
+pub enum Notice {
+    /// The publication on message stream `tag` was accepted.
+    PublishAccepted(u32),
+    /// It was refused.
+    PublishRefused(u32, Refusal),
+    /// It is over.
+    PublishEnded(u32, EndReason),
+    /// The play on message stream `tag` gets its first bytes next; they follow as `Private`.
+    PlayStarting {
+        /// The message stream.
+        tag: u32,
+        /// The stream has video, as far as is known.
+        video: bool,
+        /// The stream has audio, as far as is known.
+        audio: bool,
+    },
+    /// Whole messages for the play on message stream `tag` alone, in front of the log.
+    Private(u32, Bytes),
+    /// The rest of the message that the viewer is in the middle of, in front of everything.
+    Rest(Bytes),
+    /// The viewer's socket took less than there was: wait for it.
+    Blocked,
+    /// A viewer that reads through its connection has something to read.
+    Readable,
+    /// The play on message stream `tag` is over.
+    PlayEnded(u32, EndReason),
+    /// The connection must go.
+    Close(CloseReason),
+}
+
+/// Why the hub closes a viewer's connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CloseReason {
+    /// Its socket failed.
+    SocketFailed(std::io::ErrorKind),
+    /// It skipped too often.
+    TooSlow {
+        /// Skips within the window.
+        skips: u32,
+        /// Length of the window in milliseconds.
+        window_ms: u64,
+    },
+}

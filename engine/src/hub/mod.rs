@@ -1,0 +1,251 @@
+//! Streams: who owns one, who publishes it, who watches it.
+//!
+//! The hub of a core is three tables: the streams it owns ([`stream::Stream`]), the streams it has
+//! viewers of ([`replica::Replica`]), and the publications its connections feed. Cores speak to each
+//! other in [`message::Control`] and [`message::Media`]; a core speaks to itself in the same words, so
+//! there is one path whatever the number of cores. To connections it speaks in [`message::Notice`].
+//!
+//! Invariants
+//! - Every public call ends with no message to itself left over.
+//! - The hub never touches a connection: it collects notices, which the shard hands over.
+
+mod egress;
+mod flush;
+mod key;
+mod log;
+mod memory;
+mod message;
+mod metadata;
+mod outlet;
+mod play;
+mod publish;
+mod replica;
+mod snapshot;
+mod stream;
+mod subscriber;
+mod timeline;
+mod turn;
+mod unit;
+
+pub use egress::{Egress, Form, SHARED_MESSAGE_STREAM};
+pub use flush::{Controller, FlushBounds};
+pub use key::StreamKey;
+pub use log::Gather;
+pub use memory::{Budget, SegmentPool};
+pub use message::{
+    CloseReason, ConnectionId, Control, EndReason, Media, Notice, PublisherId, PublisherInfo, Refusal,
+    StreamUid,
+};
+pub use outlet::Notices;
+pub use play::PlayOptions;
+pub use snapshot::{PublisherSnapshot, StreamSnapshot, TrackSnapshot, ViewersSnapshot};
+pub use subscriber::SubscriberId;
+pub use turn::Left;
+pub use unit::Unit;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use corelay_config::{Config, Policy};
+use hdrhistogram::Histogram;
+use rustc_hash::FxHashMap;
+use slab::Slab;
+
+use crate::clock::{Clock, Micros};
+use crate::mesh::{CoreIndex, Port};
+use crate::stats::CoreStats;
+use publish::Publication;
+use replica::Replica;
+use stream::Stream;
+
+/// The streams of one core; see the module.
+pub struct Hub {
+    core: CoreIndex,
+    clock: Clock,
+    config: Arc<Config>,
+    policies: HashMap<Arc<str>, Arc<Policy>>,
+    mesh: Port<Control, Media>,
+    /// Messages to this core itself.
+    local: VecDeque<Control>,
+    pool: SegmentPool,
+    stats: Arc<CoreStats>,
+    streams: Slab<Stream>,
+    stream_slots: HashMap<StreamKey, usize>,
+    replicas: Slab<Replica>,
+    replica_slots: HashMap<StreamKey, usize>,
+    replica_of: FxHashMap<StreamUid, usize>,
+    publications: Slab<Publication>,
+    places: Slab<Place>,
+    /// Replicas with chunks that no flush has seen, oldest first.
+    unflushed: VecDeque<usize>,
+    controller: Controller,
+    latency_us: Histogram<u64>,
+    notices: Notices,
+    serial: u32,
+    stopping: bool,
+}
+
+/// Where a subscriber is kept.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    replica: usize,
+    outlet: usize,
+    index: usize,
+}
+
+/// What a hub is made of.
+pub struct HubParts {
+    /// Its core's line to the others.
+    pub mesh: Port<Control, Media>,
+    /// The server's clock.
+    pub clock: Clock,
+    /// The settings.
+    pub config: Arc<Config>,
+    /// The memory ceiling that all cores share.
+    pub budget: Arc<Budget>,
+    /// The core's counters.
+    pub stats: Arc<CoreStats>,
+}
+
+impl Hub {
+    /// A hub without streams.
+    pub fn new(parts: HubParts) -> Self {
+        let HubParts { mesh, clock, config, budget, stats } = parts;
+        Self {
+            core: mesh.core(),
+            clock,
+            config,
+            policies: HashMap::new(),
+            mesh,
+            local: VecDeque::new(),
+            pool: SegmentPool::new(budget),
+            stats,
+            streams: Slab::new(),
+            stream_slots: HashMap::new(),
+            replicas: Slab::new(),
+            replica_slots: HashMap::new(),
+            replica_of: FxHashMap::default(),
+            publications: Slab::new(),
+            places: Slab::new(),
+            unflushed: VecDeque::new(),
+            controller: Controller::default(),
+            latency_us: Histogram::new_with_bounds(1, LATENCY_US_MAX, 2)
+                .expect("the bounds are constants that fit"),
+            notices: Notices::new(),
+            serial: 0,
+            stopping: false,
+        }
+    }
+
+    /// The core this hub belongs to.
+    pub fn core(&self) -> CoreIndex {
+        self.core
+    }
+
+    /// The policy of an application; `None` where only listed applications exist and it is not one.
+    pub fn policy(&mut self, app: &str) -> Option<Arc<Policy>> {
+        if let Some(policy) = self.policies.get(app) {
+            return Some(Arc::clone(policy));
+        }
+        let policy = Arc::new(self.config.application(app)?.clone());
+        // Only configured names are remembered: those of the network are without number.
+        if self.config.applications.named.contains_key(app) {
+            self.policies.insert(app.into(), Arc::clone(&policy));
+        }
+        Some(policy)
+    }
+
+    /// Takes what has been collected for connections.
+    pub fn take_notices(&mut self) -> Notices {
+        std::mem::take(&mut self.notices)
+    }
+
+    /// Gives an emptied list back, so that its memory is used again.
+    pub fn reuse_notices(&mut self, notices: Notices) {
+        debug_assert!(notices.is_empty());
+        if self.notices.is_empty() {
+            self.notices = notices;
+        }
+    }
+
+    /// Handles what other cores have sent. True when there may be more.
+    pub fn receive(&mut self, now: Micros, inbox: &mut Inbox) -> bool {
+        self.mesh.receive(&mut inbox.control, &mut inbox.media, MEDIA_BATCH_MAX);
+        for (from, message) in inbox.control.drain(..) {
+            self.handle_control(from, message, now);
+        }
+        for (_, message) in inbox.media.drain(..) {
+            self.handle_media(message, now);
+        }
+        self.settle(now);
+        self.mesh.has_input()
+    }
+
+    /// True when other cores have sent something.
+    pub fn has_input(&self) -> bool {
+        self.mesh.has_input()
+    }
+
+    /// Ends a turn: wakes the cores that were written to.
+    pub fn ring_bells(&mut self) {
+        self.mesh.ring_bells();
+        self.stats.control_delayed.set(self.mesh.delayed() as u64);
+    }
+
+    fn tell(&mut self, core: CoreIndex, message: Control) {
+        if core == self.core {
+            self.local.push_back(message);
+        } else {
+            self.mesh.send_control(core, message);
+        }
+    }
+
+    /// Handles the messages of this core to itself.
+    fn settle(&mut self, now: Micros) {
+        while let Some(message) = self.local.pop_front() {
+            self.handle_control(self.core, message, now);
+        }
+    }
+
+    fn handle_control(&mut self, from: CoreIndex, message: Control, now: Micros) {
+        match message {
+            Control::Publish { key, publisher, info } => self.own_publish(key, publisher, info),
+            Control::Unpublish { key, publisher } => self.own_unpublish(&key, publisher, now),
+            Control::Subscribe { key } => self.own_subscribe(from, key),
+            Control::Unsubscribe { key } => self.own_unsubscribe(from, &key),
+            Control::PublishAccepted { publisher, stream } => self.accepted(publisher, stream),
+            Control::PublishRefused { publisher, why } => self.refused(publisher, why),
+            Control::PublishEnded { publisher, why } => self.publication_ended(publisher, why),
+            Control::Snapshot { key, stream, live, prologue, gop } => {
+                self.restore(&key, stream, live, prologue, gop, now);
+            }
+        }
+    }
+
+    fn handle_media(&mut self, message: Media, now: Micros) {
+        match message {
+            Media::Ingest { stream, publisher, unit } => {
+                self.own_ingest(stream, publisher, unit, now);
+            }
+            Media::Unit { stream, unit } => self.deliver(stream, &unit, now),
+            Media::End { stream, why } => self.end_replica(stream, why, now),
+        }
+    }
+
+    fn next_serial(&mut self) -> u32 {
+        self.serial = self.serial.wrapping_add(1);
+        self.serial
+    }
+}
+
+/// Room for one batch of messages, kept between turns.
+#[derive(Default)]
+pub struct Inbox {
+    control: Vec<(CoreIndex, Control)>,
+    media: Vec<(CoreIndex, Media)>,
+}
+
+/// Units taken from one core in one batch: about 2 ms of work.
+const MEDIA_BATCH_MAX: usize = 256;
+/// Relay latencies above this are recorded as this: one minute.
+const LATENCY_US_MAX: u64 = 60_000_000;

@@ -1,0 +1,319 @@
+//! The way out: viewers of this core, and what their connections ask of the hub.
+
+use std::os::fd::RawFd;
+use std::sync::Arc;
+
+use corelay_config::Start;
+
+use super::egress::{Egress, Form};
+use super::key::StreamKey;
+use super::log::Gather;
+use super::message::{ConnectionId, Control, EndReason, Notice, StreamUid};
+use super::outlet::Outlet;
+use super::replica::Replica;
+use super::subscriber::{Delivery, State, Subscriber, SubscriberId};
+use super::unit::{Prologue, Unit};
+use super::{Hub, Place};
+use crate::clock::Micros;
+
+/// How a connection wants to watch.
+#[derive(Clone, Copy, Debug)]
+pub struct PlayOptions {
+    /// What it is fed.
+    pub egress: Egress,
+    /// Its socket, which must stay open until the play is stopped.
+    pub fd: RawFd,
+    /// RTMP message stream, which marks all notices; 0 elsewhere.
+    pub tag: u32,
+    /// The log's bytes must be readdressed by the connection: it calls [`Hub::read`].
+    pub readdressed: bool,
+    /// How long it waits for a publisher, in milliseconds; 0: not at all.
+    pub wait_ms: u64,
+}
+
+impl Hub {
+    /// Attaches a viewer. `None` when the application is not served.
+    pub fn play(
+        &mut self,
+        connection: ConnectionId,
+        key: StreamKey,
+        options: PlayOptions,
+        now: Micros,
+    ) -> Option<SubscriberId> {
+        let replica = self.replica_slot(key, now)?;
+        let place = self.place_in(replica, options.egress, now);
+        let id = SubscriberId(self.places.insert(place) as u32);
+        let delivery =
+            if options.readdressed { Delivery::Readdressed } else { Delivery::Shared };
+        let outlet = self.replicas[replica].outlet(place.outlet);
+        let edge = outlet.log().edge();
+        let index = outlet.attach(Subscriber {
+            id,
+            connection,
+            fd: options.fd,
+            tag: options.tag,
+            at: edge,
+            chunk_end: edge,
+            state: State::Waiting(now.after_millis(options.wait_ms)),
+            delivery,
+            held: false,
+            skips: 0,
+            skips_since: now,
+        });
+        self.places[id.0 as usize].index = index;
+        self.replicas[replica].count_viewer(1);
+        self.replicas[replica].leave_at = None;
+        self.stats.viewers.add(1);
+        self.start_viewer(replica, place.outlet, index);
+        self.mark_unflushed(replica);
+        self.settle(now);
+        Some(id)
+    }
+
+    /// Detaches a viewer. It may get a last notice: the rest of the message it was in the middle of.
+    pub fn stop(&mut self, id: SubscriberId, now: Micros) {
+        let place = self.places.remove(id.0 as usize);
+        let replica = &mut self.replicas[place.replica];
+        let outlet = replica.outlet(place.outlet);
+        outlet.detach(place.index, &mut self.notices);
+        if let Some(moved) = outlet.subscribers().get(place.index) {
+            self.places[moved.id.0 as usize].index = place.index;
+        }
+        replica.count_viewer(-1);
+        self.stats.viewers.sub(1);
+        if replica.viewers() == 0 {
+            replica.leave_at = Some(now.after_millis(replica.policy.linger_ms));
+        }
+    }
+
+    /// Changes the tracks that a viewer gets; it goes on at the newest entry point. The handle stays.
+    pub fn select(&mut self, id: SubscriberId, egress: Egress, now: Micros) {
+        let old = self.places[id.0 as usize];
+        if self.outlet(old).muxer().egress == egress {
+            return;
+        }
+        let new = self.place_in(old.replica, egress, now);
+        let replica = &mut self.replicas[old.replica];
+        let outlet = replica.outlet(old.outlet);
+        let subscriber = outlet.detach(old.index, &mut self.notices);
+        if let Some(moved) = outlet.subscribers().get(old.index) {
+            self.places[moved.id.0 as usize].index = old.index;
+        }
+        let waiting = matches!(subscriber.state, State::Waiting(_) | State::Paused);
+        let state = if waiting { subscriber.state } else { State::Lost };
+        let outlet = replica.outlet(new.outlet);
+        let edge = outlet.log().edge();
+        let index = outlet.attach(Subscriber { state, at: edge, chunk_end: edge, ..subscriber });
+        self.places[id.0 as usize] = Place { index, ..new };
+        self.start_viewer(old.replica, new.outlet, index);
+        self.mark_unflushed(old.replica);
+    }
+
+    /// Stops feeding a viewer until [`Self::resume`].
+    pub fn pause(&mut self, id: SubscriberId) {
+        let place = self.places[id.0 as usize];
+        self.replicas[place.replica].outlet(place.outlet).pause(place.index, &mut self.notices);
+    }
+
+    /// Puts a viewer at the newest entry point: after a pause, or for a seek on live.
+    pub fn resume(&mut self, id: SubscriberId) {
+        let place = self.places[id.0 as usize];
+        let (outlets, prologue, seen, _) = self.replicas[place.replica].parts();
+        outlets[place.outlet].resume(place.index, prologue, seen, &mut self.notices);
+        self.mark_unflushed(place.replica);
+    }
+
+    /// What a viewer must send before anything else, in bytes: the rest of a message.
+    pub fn gather_rest<'a>(&'a self, id: SubscriberId, out: &mut Gather<'a>) -> usize {
+        let place = self.places[id.0 as usize];
+        self.outlet(place).gather_rest(place.index, out)
+    }
+
+    /// What a viewer may send after its private bytes.
+    pub fn gather_log<'a>(&'a self, id: SubscriberId, out: &mut Gather<'a>) {
+        let place = self.places[id.0 as usize];
+        self.outlet(place).gather_log(place.index, out);
+    }
+
+    /// A viewer's socket took `bytes` of what was gathered for it.
+    pub fn advance(&mut self, id: SubscriberId, bytes: usize) {
+        let place = self.places[id.0 as usize];
+        self.replicas[place.replica].outlet(place.outlet).advance(place.index, bytes);
+    }
+
+    /// Whole chunks for a viewer that readdresses them; empty when it is up to date.
+    pub fn read(&mut self, id: SubscriberId, bytes_max: u64) -> Vec<u8> {
+        let place = self.places[id.0 as usize];
+        self.replicas[place.replica].outlet(place.outlet).read(place.index, bytes_max)
+    }
+
+    /// The connection has bytes of its own to send first: no flush may send to this viewer.
+    pub fn hold(&mut self, id: SubscriberId) {
+        self.subscriber(id).held = true;
+    }
+
+    /// A viewer that readdresses has taken its private bytes.
+    pub fn release(&mut self, id: SubscriberId) {
+        self.subscriber(id).held = false;
+    }
+
+    /// The connection's socket is full, or (`false`) has taken everything.
+    pub fn set_blocked(&mut self, id: SubscriberId, blocked: bool) {
+        let subscriber = self.subscriber(id);
+        subscriber.held = blocked;
+        match (blocked, subscriber.state) {
+            (true, State::Running) => subscriber.state = State::Blocked,
+            (false, State::Blocked) => subscriber.state = State::Running,
+            _ => {}
+        }
+    }
+
+    pub(super) fn deliver(&mut self, stream: StreamUid, unit: &Arc<Unit>, now: Micros) {
+        let Some(&replica) = self.replica_of.get(&stream) else { return };
+        self.replicas[replica].deliver(unit, now, &mut self.notices);
+        self.mark_unflushed(replica);
+    }
+
+    pub(super) fn restore(
+        &mut self,
+        key: &StreamKey,
+        stream: StreamUid,
+        live: bool,
+        prologue: Prologue,
+        gop: Vec<Arc<Unit>>,
+        now: Micros,
+    ) {
+        let Some(&slot) = self.replica_slots.get(key) else { return };
+        let replica = &mut self.replicas[slot];
+        if let Some(old) = replica.stream.replace(stream) {
+            self.replica_of.remove(&old);
+        }
+        self.replica_of.insert(stream, slot);
+        let was_live = std::mem::replace(&mut replica.live, live);
+        replica.restore(prologue, gop, now, &mut self.notices);
+        self.mark_unflushed(slot);
+        if was_live && !live {
+            self.end_viewers(slot, EndReason::PublisherLeft, |_| true);
+        }
+        self.start_at_edge(slot);
+        self.end_waiting(slot, now);
+    }
+
+    pub(super) fn end_replica(&mut self, stream: StreamUid, why: EndReason, now: Micros) {
+        let Some(&slot) = self.replica_of.get(&stream) else { return };
+        self.replicas[slot].live = false;
+        // What was received before the end goes out before the end is told.
+        self.flush_replica(slot, now, Micros(u64::MAX));
+        self.end_viewers(slot, why, |_| true);
+    }
+
+    /// Sends home the viewers that waited long enough for a publisher.
+    pub(super) fn end_waiting(&mut self, slot: usize, now: Micros) {
+        let replica = &self.replicas[slot];
+        if !replica.live && replica.stream.is_some() {
+            let over = |state| matches!(state, State::Waiting(until) if until <= now);
+            self.end_viewers(slot, EndReason::NoPublisher, over);
+        }
+    }
+
+    /// Tells viewers that their play is over; their connections stop it.
+    pub(super) fn end_viewers(
+        &mut self,
+        slot: usize,
+        why: EndReason,
+        which: impl Fn(State) -> bool,
+    ) {
+        for outlet in self.replicas[slot].outlets() {
+            for subscriber in outlet.subscribers() {
+                if which(subscriber.state) {
+                    let notice = Notice::PlayEnded(subscriber.tag, why);
+                    self.notices.push((subscriber.connection, notice));
+                }
+            }
+        }
+    }
+
+    /// Gives up a replica whose last viewer left long enough ago.
+    pub(super) fn leave_if_due(&mut self, slot: usize, now: Micros) -> bool {
+        let replica = &self.replicas[slot];
+        if replica.viewers() > 0 || replica.leave_at.is_none_or(|at| at > now) {
+            return false;
+        }
+        let replica = self.replicas.remove(slot);
+        self.replica_slots.remove(&replica.key);
+        if let Some(stream) = replica.stream {
+            self.replica_of.remove(&stream);
+        }
+        self.unflushed.retain(|&unflushed| unflushed != slot);
+        let owner = replica.key.owner(self.mesh.cores());
+        self.tell(owner, Control::Unsubscribe { key: replica.key });
+        true
+    }
+
+    fn replica_slot(&mut self, key: StreamKey, now: Micros) -> Option<usize> {
+        if let Some(&slot) = self.replica_slots.get(&key) {
+            return Some(slot);
+        }
+        let policy = self.policy(&key.app)?;
+        let slot = self.replicas.insert(Replica::new(key.clone(), policy));
+        self.replica_slots.insert(key.clone(), slot);
+        let owner = key.owner(self.mesh.cores());
+        self.tell(owner, Control::Subscribe { key });
+        self.settle(now);
+        Some(slot)
+    }
+
+    fn place_in(&mut self, replica: usize, egress: Egress, now: Micros) -> Place {
+        let chunk_size = self.config.rtmp.chunk_size_out;
+        let outlet = self.replicas[replica].outlet_for(egress, chunk_size, &self.pool, now);
+        Place { replica, outlet, index: 0 }
+    }
+
+    /// Starts a viewer if the stream allows it now.
+    fn start_viewer(&mut self, replica: usize, outlet: usize, index: usize) {
+        let live = self.replicas[replica].live;
+        let (outlets, prologue, seen, policy) = self.replicas[replica].parts();
+        if live && policy.start == Start::LiveEdge {
+            outlets[outlet].start_at_edge(index, prologue, seen, &mut self.notices);
+        } else {
+            outlets[outlet].start_waiting(prologue, seen, &mut self.notices);
+        }
+    }
+
+    /// Starts waiting viewers of applications that start at the live edge.
+    fn start_at_edge(&mut self, slot: usize) {
+        let live = self.replicas[slot].live;
+        let (outlets, prologue, seen, policy) = self.replicas[slot].parts();
+        if !live || policy.start != Start::LiveEdge {
+            return;
+        }
+        for outlet in outlets {
+            for index in 0..outlet.subscribers().len() {
+                if matches!(outlet.subscribers()[index].state, State::Waiting(_)) {
+                    outlet.start_at_edge(index, prologue, seen, &mut self.notices);
+                }
+            }
+        }
+    }
+
+    fn mark_unflushed(&mut self, replica: usize) {
+        if !self.replicas[replica].unflushed {
+            self.replicas[replica].unflushed = true;
+            self.unflushed.push_back(replica);
+        }
+    }
+
+    fn outlet(&self, place: Place) -> &Outlet {
+        &self.replicas[place.replica].outlets()[place.outlet]
+    }
+
+    fn subscriber(&mut self, id: SubscriberId) -> &mut Subscriber {
+        let place = self.places[id.0 as usize];
+        self.replicas[place.replica].outlet(place.outlet).subscriber(place.index)
+    }
+}
+
+/// Viewers of one form, for the API.
+pub(super) fn count_by_form(replica: &Replica) -> impl Iterator<Item = (Form, usize)> {
+    replica.outlets().iter().map(|outlet| (outlet.muxer().egress.form, outlet.subscribers().len()))
+}

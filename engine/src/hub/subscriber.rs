@@ -1,0 +1,83 @@
+//! One viewer: a cursor into an egress log.
+
+use std::os::fd::RawFd;
+
+use super::message::ConnectionId;
+use crate::clock::Micros;
+
+/// A viewer's handle in the hub of its core.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SubscriberId(pub u32);
+
+/// What a subscriber is waiting for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// The first entry point of the stream, until the time given.
+    Waiting(Micros),
+    /// Nothing: it gets what is appended.
+    Running,
+    /// Room in its socket.
+    Blocked,
+    /// An entry point, having lost the thread by being too slow.
+    Lost,
+    /// Its own `resume`.
+    Paused,
+}
+
+/// How a subscriber is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// The log's bytes as they are, straight to the socket.
+    Shared,
+    /// The log's chunks, copied and readdressed to another RTMP message stream by its connection.
+    Readdressed,
+}
+
+/// See the module. Bytes of memory per viewer are the point of this type: keep it small.
+#[derive(Debug)]
+pub struct Subscriber {
+    /// Its handle.
+    pub id: SubscriberId,
+    /// Its connection.
+    pub connection: ConnectionId,
+    /// Its socket, valid as long as the connection lives; the connection unsubscribes before it closes.
+    pub fd: RawFd,
+    /// RTMP message stream.
+    pub tag: u32,
+    /// Next byte of the log to send.
+    pub at: u64,
+    /// End of the chunk that `at` is in the middle of; not above `at` when it is at a boundary.
+    pub chunk_end: u64,
+    /// See [`State`].
+    pub state: State,
+    /// See [`Delivery`].
+    pub delivery: Delivery,
+    /// The connection has private bytes to send first: only it may send.
+    pub held: bool,
+    /// Skips in the present window, and when that began.
+    pub skips: u32,
+    /// See `skips`.
+    pub skips_since: Micros,
+}
+
+impl Subscriber {
+    /// True when a flush may send to it directly.
+    pub fn is_ready(&self) -> bool {
+        self.state == State::Running && !self.held && self.delivery == Delivery::Shared
+    }
+
+    /// True when part of a chunk was sent.
+    pub fn is_inside_chunk(&self) -> bool {
+        self.chunk_end > self.at
+    }
+
+    /// True when it gets nothing before the next entry point.
+    pub fn waits_for_entry(&self) -> bool {
+        matches!(self.state, State::Waiting(_) | State::Lost)
+    }
+
+    /// True when it holds a place in the log that must not be trimmed unseen.
+    pub fn holds_log(&self) -> bool {
+        matches!(self.state, State::Running | State::Blocked)
+    }
+}

@@ -1,0 +1,146 @@
+//! What the hub does as time passes: flushes, the slow-viewer policy, waits that end.
+
+use super::flush::FlushBounds;
+use super::message::EndReason;
+use super::outlet::MemoryLimit;
+use super::Hub;
+use crate::clock::Micros;
+
+/// What a flush left behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Left {
+    /// Nothing that is due.
+    Nothing,
+    /// Logs that wait for their interval: the tick flushes them.
+    Later,
+    /// Viewers that were not reached before the deadline: go on after letting I/O in.
+    Now,
+}
+
+impl Hub {
+    /// Flushes every log that is due, until `deadline`.
+    pub fn flush(&mut self, now: Micros, deadline: Micros) -> Left {
+        let mut left = Left::Nothing;
+        for _ in 0..self.unflushed.len() {
+            let Some(slot) = self.unflushed.pop_front() else { break };
+            match self.flush_replica(slot, now, deadline) {
+                Left::Nothing => self.replicas[slot].unflushed = false,
+                Left::Later => {
+                    self.unflushed.push_back(slot);
+                    left = if left == Left::Now { Left::Now } else { Left::Later };
+                }
+                Left::Now => {
+                    self.unflushed.push_front(slot);
+                    return Left::Now;
+                }
+            }
+        }
+        left
+    }
+
+    /// Flushes the due logs of one stream.
+    pub(super) fn flush_replica(&mut self, slot: usize, now: Micros, deadline: Micros) -> Left {
+        let forced = deadline == Micros(u64::MAX);
+        let replica = &mut self.replicas[slot];
+        let bounds = FlushBounds {
+            min: Micros::from_millis(replica.policy.flush.min_ms),
+            max: Micros::from_millis(replica.policy.flush.max_ms),
+        };
+        let mut left = Left::Nothing;
+        let (outlets, prologue, _, policy) = replica.parts();
+        for outlet in outlets {
+            if !outlet.is_sweeping() {
+                let Some((pending, closes_frame)) = outlet.pending() else { continue };
+                if !forced && !self.controller.due(bounds, pending, now, closes_frame) {
+                    left = Left::Later;
+                    continue;
+                }
+            }
+            let flushed = outlet.flush(&self.clock, now, deadline, &mut self.notices);
+            self.stats.sends.add(flushed.sends);
+            self.stats.bytes_out.add(flushed.bytes);
+            if !flushed.done {
+                return Left::Now;
+            }
+            if let Some(received) = flushed.oldest_received.filter(|_| flushed.sends > 0) {
+                self.latency_us.saturating_record(self.clock.now().since(received));
+            }
+            let memory = memory_limit(&self.pool, policy);
+            let stats = &self.stats;
+            outlet.enforce(policy, prologue, now, memory, &mut self.notices, |reason| {
+                stats.count_skip(reason);
+            });
+        }
+        left
+    }
+
+    /// Ends waits that are over, and gives up what is not used; every 100 ms or so.
+    pub fn sweep_idle(&mut self, now: Micros) {
+        let replicas: Vec<usize> = self.replicas.iter().map(|(slot, _)| slot).collect();
+        let mut log_bytes = 0;
+        for slot in replicas {
+            self.end_waiting(slot, now);
+            self.enforce_replica(slot, now);
+            if !self.leave_if_due(slot, now) {
+                let outlets = self.replicas[slot].outlets();
+                log_bytes += outlets.iter().map(|o| o.log().memory_bytes()).sum::<u64>();
+            }
+        }
+        self.stats.log_bytes.set(log_bytes);
+        let over = |until: Option<Micros>| until.is_some_and(|until| until <= now);
+        let ended = self.streams.iter().filter(|(_, stream)| over(stream.grace_until()));
+        let ended: Vec<usize> = ended.map(|(slot, _)| slot).collect();
+        for slot in ended {
+            self.end_if_over(slot, now);
+        }
+        self.settle(now);
+    }
+
+    /// Takes the busy share of the last window, 0.0 to 1.0.
+    pub fn set_busy(&mut self, share: f64) {
+        self.controller.update(share);
+        self.stats.busy_permille.set((self.controller.busy() * 1_000.0) as u64);
+        let policy = &self.config.applications.default.flush;
+        let bounds = FlushBounds {
+            min: Micros::from_millis(policy.min_ms),
+            max: Micros::from_millis(policy.max_ms),
+        };
+        self.stats.flush_interval_us.set(self.controller.interval(bounds).0);
+    }
+
+    /// Refuses new publications, and sends everybody home.
+    pub fn begin_stop(&mut self, now: Micros) {
+        self.stopping = true;
+        let streams: Vec<usize> = self.streams.iter().map(|(slot, _)| slot).collect();
+        for slot in streams {
+            self.end_stream(slot, EndReason::Stopping, now);
+        }
+        let replicas: Vec<usize> = self.replicas.iter().map(|(slot, _)| slot).collect();
+        for slot in replicas {
+            self.flush_replica(slot, now, Micros(u64::MAX));
+            self.end_viewers(slot, EndReason::Stopping, |_| true);
+        }
+        self.settle(now);
+    }
+
+    /// Applies the slow-viewer policy where no flush does, because nothing is appended any more or all
+    /// viewers are blocked.
+    fn enforce_replica(&mut self, slot: usize, now: Micros) {
+        let (outlets, prologue, _, policy) = self.replicas[slot].parts();
+        let memory = memory_limit(&self.pool, policy);
+        let stats = &self.stats;
+        for outlet in outlets {
+            outlet.enforce(policy, prologue, now, memory, &mut self.notices, |reason| {
+                stats.count_skip(reason);
+            });
+        }
+    }
+}
+
+/// Fair shedding: when all logs together are over the ceiling, none keeps more than its fair share.
+fn memory_limit(pool: &super::SegmentPool, policy: &corelay_config::Policy) -> MemoryLimit {
+    let budget = pool.budget();
+    let is_short = budget.exceeded();
+    let bytes_max = if is_short { budget.fair_share() } else { policy.log_bytes_max as u64 };
+    MemoryLimit { bytes_max, is_short }
+}

@@ -1,0 +1,73 @@
+//! The `corelay` command.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use corelay::{Server, StartError, banner, logging};
+use corelay_config::Config;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// A thread-per-core, low-latency live media relay.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// Settings; what the file does not say is as shipped (see --dump).
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Check the settings, say what is wrong with them, and end.
+    #[arg(short = 't', long)]
+    check: bool,
+    /// Print the settings in force, and end.
+    #[arg(long)]
+    dump: bool,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let config = match Config::load(arguments.config.as_deref()) {
+        Ok(config) => config,
+        Err(problems) => return fail(&problems.to_string()),
+    };
+    if arguments.dump {
+        let _ = std::io::stdout().write_all(config.dump().as_bytes());
+        return ExitCode::SUCCESS;
+    }
+    if arguments.check {
+        return check(&config);
+    }
+    let _log = match logging::start(&config.logging) {
+        Ok(guard) => guard,
+        Err(error) => return fail(&error),
+    };
+    match serve(config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&format!("corelay: {error}")),
+    }
+}
+
+fn check(config: &Config) -> ExitCode {
+    match corelay::preflight::data_cpus(config) {
+        Ok(_) => {
+            println!("the configuration is valid");
+            ExitCode::SUCCESS
+        }
+        Err(error) => fail(&error.to_string()),
+    }
+}
+
+fn serve(config: Config) -> Result<(), String> {
+    let text = |error: StartError| error.to_string();
+    let server = Server::builder(config).start().map_err(text)?;
+    print!("{}", banner::text(server.listening()));
+    let _ = std::io::stdout().flush();
+    server.run()
+}
+
+fn fail(text: &str) -> ExitCode {
+    eprintln!("{text}");
+    ExitCode::FAILURE
+}

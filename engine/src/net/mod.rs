@@ -1,0 +1,14 @@
+//! Sockets: listeners, gathered sends, what a connection costs an address.
+//!
+//! Invariants
+//! - Every descriptor is non-blocking and close-on-exec from birth.
+
+mod address_limit;
+mod listener;
+mod send;
+mod tcp_info;
+
+pub use address_limit::AddressLimit;
+pub use listener::{Bound, ListenError, TcpOptions, accept, bind};
+pub use send::send;
+pub use tcp_info::{TcpInfo, tcp_info};

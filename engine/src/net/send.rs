@@ -1,0 +1,65 @@
+//! One gathered send.
+
+use std::io::{self, IoSlice};
+use std::os::fd::RawFd;
+
+/// Slices that one send takes (`IOV_MAX`).
+pub const SLICES_MAX: usize = 1_024;
+
+/// Sends as much of `slices` as the socket takes now, without waiting and without a signal.
+///
+/// # Errors
+/// `WouldBlock` when the socket takes nothing now; anything else means that the connection is gone.
+pub fn send(fd: RawFd, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    // SAFETY: an all-zero msghdr is valid: no address, no control data, no slices.
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    // An IoSlice has the layout of an iovec (guaranteed by std), and the kernel only reads them.
+    message.msg_iov = slices.as_ptr().cast_mut().cast();
+    message.msg_iovlen = slices.len().min(SLICES_MAX);
+    loop {
+        // SAFETY: `message` points at live slices for the duration of the call; a stale descriptor only
+        // yields an error.
+        let sent = unsafe { libc::sendmsg(fd, &message, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) };
+        if sent >= 0 {
+            return Ok(sent as usize);
+        }
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+    use std::os::fd::AsRawFd;
+    use std::os::unix::net::UnixStream;
+
+    #[test]
+    fn slices_arrive_in_order_and_a_full_socket_would_block() {
+        let (a, mut b) = UnixStream::pair().unwrap();
+        let sent = send(a.as_raw_fd(), &[IoSlice::new(b"one"), IoSlice::new(b"two")]).unwrap();
+        let mut got = [0; 6];
+        b.read_exact(&mut got).unwrap();
+        assert_eq!((sent, &got), (6, b"onetwo"));
+        let big = vec![0u8; 1 << 20];
+        let error = loop {
+            if let Err(error) = send(a.as_raw_fd(), &[IoSlice::new(&big)]) {
+                break error;
+            }
+        };
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+        drop(b);
+        let error = send(a.as_raw_fd(), &[IoSlice::new(b"x")]).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+    }
+
+    #[test]
+    fn more_slices_than_the_kernel_takes_are_a_partial_send() {
+        let (a, _b) = UnixStream::pair().unwrap();
+        let slices = vec![IoSlice::new(b"x"); SLICES_MAX + 10];
+        assert_eq!(send(a.as_raw_fd(), &slices).unwrap(), SLICES_MAX);
+    }
+}

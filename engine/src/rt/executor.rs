@@ -1,0 +1,74 @@
+//! Executors pinned to CPUs, tasks and timers.
+
+use std::future::Future;
+use std::time::Duration;
+
+use glommio::{
+    ExecutorJoinHandle, LocalExecutorBuilder, Placement, PoolPlacement, spawn_local, timer::Timer,
+};
+
+/// How one data core is run.
+#[derive(Clone, Debug)]
+pub struct CoreSpec {
+    /// Thread name; the kernel keeps 15 bytes of it.
+    pub name: String,
+    /// CPU the executor is pinned to.
+    pub cpu: usize,
+    /// How long an idle executor polls before it sleeps in the kernel; zero sleeps at once.
+    pub spin: Duration,
+}
+
+/// A running data core.
+pub struct CoreHandle(ExecutorJoinHandle<()>);
+
+impl CoreHandle {
+    /// Waits until the core's main future has ended.
+    ///
+    /// # Errors
+    /// The core's thread panicked or its reactor failed; the text says which.
+    pub fn join(self) -> Result<(), String> {
+        self.0.join().map_err(|error| error.to_string())
+    }
+}
+
+/// Starts an executor on its own pinned thread and runs the future that `main` makes there.
+///
+/// # Errors
+/// The thread or its io_uring instance could not be created.
+pub fn spawn_core<G, F>(spec: CoreSpec, main: G) -> Result<CoreHandle, String>
+where
+    G: FnOnce() -> F + Send + 'static,
+    F: Future<Output = ()> + 'static,
+{
+    // Registered I/O memory serves only DMA file reads, which we do not do: take the least. The
+    // blocking pool is pinned to the data core by default: unbind it, and never use it on a hot path.
+    LocalExecutorBuilder::new(Placement::Fixed(spec.cpu))
+        .name(&spec.name)
+        .io_memory(IO_MEMORY_BYTES)
+        .blocking_thread_pool_placement(PoolPlacement::Unbound(1))
+        .spin_before_park(spec.spin)
+        .spawn(main)
+        .map(CoreHandle)
+        .map_err(|error| error.to_string())
+}
+
+/// Runs a future on this core, detached. It is polled once before this returns: hold no borrow across.
+pub fn spawn(future: impl Future<Output = ()> + 'static) {
+    spawn_local(future).detach();
+}
+
+/// Waits for `duration`.
+pub async fn sleep(duration: Duration) {
+    Timer::new(duration).await;
+}
+
+/// Lets completed I/O be delivered before a long loop goes on.
+///
+/// The reactor collects completions only when the run queue is empty, so yielding is not enough and a
+/// zero timer starves the others; a timer of 1 us is the shortest that works.
+pub async fn let_io_in() {
+    Timer::new(Duration::from_micros(1)).await;
+}
+
+/// Memory registered with the ring for direct file I/O.
+const IO_MEMORY_BYTES: usize = 64 << 10;

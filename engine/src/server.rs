@@ -1,0 +1,233 @@
+//! A server: its cores, its listeners, its control thread.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use corelay_config::{Config, Idle, Listener};
+
+use crate::app::{Application, Applications};
+use crate::clock::Clock;
+use crate::control::{Control, CoreLink, Stop};
+use crate::hub::Budget;
+use crate::limits::Limits;
+use crate::log;
+use crate::mesh::{self, Depths};
+use crate::net::{self, ListenError, TcpOptions};
+use crate::preflight::{self, Unfit};
+use crate::rt::{self, CoreHandle, CoreSpec, Doorbell};
+use crate::shard::{CoreParts, ListenerSpec, Protocol, Protocols, run};
+use crate::stats::CoreStats;
+
+/// Why a server does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The machine cannot run it.
+    #[error(transparent)]
+    Unfit(#[from] Unfit),
+    /// It cannot listen where it should.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The operating system refused something else.
+    #[error("cannot start: {0}")]
+    Io(#[from] io::Error),
+    /// A core's executor did not start.
+    #[error("cannot start core {core} on CPU {cpu}: {why}")]
+    Core {
+        /// The core.
+        core: usize,
+        /// Its CPU.
+        cpu: usize,
+        /// What the reactor says.
+        why: String,
+    },
+}
+
+/// Puts a server together.
+///
+/// ```no_run
+/// let config = corelay_config::Config::shipped();
+/// let server = corelay::Server::builder(config).start()?;
+/// server.run()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct ServerBuilder {
+    config: Config,
+    applications: HashMap<String, Arc<dyn Application>>,
+}
+
+/// A running server.
+pub struct Server {
+    control: Control,
+    cores: Vec<CoreHandle>,
+    listening: Vec<(&'static str, SocketAddr)>,
+}
+
+impl Server {
+    /// Begins to put a server together.
+    pub fn builder(config: Config) -> ServerBuilder {
+        ServerBuilder { config, applications: HashMap::new() }
+    }
+
+    /// What is listened on: protocol and address, with the ports that the kernel chose.
+    pub fn listening(&self) -> &[(&'static str, SocketAddr)] {
+        &self.listening
+    }
+
+    /// A handle that stops the server from another thread.
+    pub fn stop_handle(&self) -> Stop {
+        self.control.stop_handle()
+    }
+
+    /// Runs the control plane on this thread until the server is stopped, by a signal or by its handle.
+    ///
+    /// # Errors
+    /// A core died.
+    pub fn run(self) -> Result<(), String> {
+        self.control.run();
+        self.cores.into_iter().try_for_each(CoreHandle::join)
+    }
+}
+
+impl ServerBuilder {
+    /// Gives an application code of its own.
+    #[must_use]
+    pub fn application(mut self, name: &str, application: Arc<dyn Application>) -> Self {
+        self.applications.insert(name.to_owned(), application);
+        self
+    }
+
+    /// Checks the machine, opens the listeners, starts the cores.
+    ///
+    /// # Errors
+    /// See [`StartError`]; nothing is left running.
+    pub fn start(self) -> Result<Server, StartError> {
+        let cpus = preflight::data_cpus(&self.config)?;
+        preflight::check_host()?;
+        let config = Arc::new(self.config);
+        let mut sockets = Listeners::open(&config, cpus.len())?;
+        let admin = config.admin.listen.map(open_admin).transpose()?;
+        let clock = Clock::start();
+        let bells = cpus.iter().map(|_| Doorbell::new()).collect::<io::Result<Vec<_>>>()?;
+        let depths = Depths {
+            control_slots: config.cores.ring_control_slots,
+            media_slots: config.cores.ring_media_slots,
+        };
+        let budget = Budget::new(config.memory.logs_bytes_max as u64);
+        let applications = Arc::new(Applications::new(self.applications));
+        let protocols = Arc::new(Protocols::new(&config));
+        let limits = Arc::new(Limits::new(&config.limits));
+        let (mut cores, mut links) = (Vec::new(), Vec::new());
+        for (index, mesh) in mesh::connect(&bells, depths).into_iter().enumerate() {
+            let stats = Arc::new(CoreStats::default());
+            let (logger, drain) = log::ring(Arc::clone(&stats));
+            let (requests_in, requests) = rtrb::RingBuffer::new(REQUESTS);
+            let parts = CoreParts {
+                mesh,
+                bell: bells[index].clone(),
+                requests,
+                clock,
+                config: Arc::clone(&config),
+                budget: Arc::clone(&budget),
+                applications: Arc::clone(&applications),
+                protocols: Arc::clone(&protocols),
+                limits: Arc::clone(&limits),
+                stats: Arc::clone(&stats),
+                logger,
+                listeners: sockets.take(index),
+            };
+            links.push(CoreLink::new(requests_in, bells[index].clone(), stats, drain));
+            cores.push(start_core(index, cpus[index], &config, parts)?);
+        }
+        let mut listening = sockets.addresses;
+        listening.extend(admin.as_ref().map(|(_, address)| ("admin", *address)));
+        let admin = admin.map(|(listener, _)| listener);
+        let control = Control::new(config, links, budget, admin)?;
+        Ok(Server { control, cores, listening })
+    }
+}
+
+/// The listening sockets of all cores.
+struct Listeners {
+    of_core: Vec<Vec<ListenerSpec>>,
+    addresses: Vec<(&'static str, SocketAddr)>,
+}
+
+impl Listeners {
+    fn open(config: &Config, cores: usize) -> Result<Self, ListenError> {
+        let mut all = Self { of_core: (0..cores).map(|_| Vec::new()).collect(), addresses: vec![] };
+        let tcp = TcpOptions::from_config(&config.tcp);
+        for (protocol, listeners) in
+            [(Protocol::Rtmp, &config.rtmp.listen), (Protocol::Http, &config.http.listen)]
+        {
+            for listener in listeners {
+                all.add(protocol, listener, config.tcp.accept_burst, &tcp)?;
+            }
+        }
+        Ok(all)
+    }
+
+    fn add(
+        &mut self,
+        protocol: Protocol,
+        listener: &Listener,
+        accept_burst: usize,
+        tcp: &TcpOptions,
+    ) -> Result<(), ListenError> {
+        let cores = match listener.cores.as_slice() {
+            [] => (0..self.of_core.len()).collect(),
+            some => some.to_vec(),
+        };
+        let bound = match net::bind(listener.address, cores.len(), tcp) {
+            Ok(bound) => bound,
+            // A machine without IPv6 can still run the shipped configuration.
+            Err(ListenError::NoFamily(_)) if listener.address == any_v6(listener.address) => {
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        self.addresses.push((protocol.name(), bound.address));
+        for (core, socket) in cores.into_iter().zip(bound.sockets) {
+            self.of_core[core].push(ListenerSpec { protocol, socket, accept_burst });
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, core: usize) -> Vec<ListenerSpec> {
+        std::mem::take(&mut self.of_core[core])
+    }
+}
+
+fn any_v6(like: SocketAddr) -> SocketAddr {
+    SocketAddr::new(std::net::Ipv6Addr::UNSPECIFIED.into(), like.port())
+}
+
+/// The admin listener has no SO_REUSEPORT: a second instance is refused by the kernel.
+fn open_admin(
+    address: SocketAddr,
+) -> Result<(std::net::TcpListener, SocketAddr), ListenError> {
+    let blame = |error: io::Error| ListenError::from_io(address, error);
+    let listener = std::net::TcpListener::bind(address).map_err(blame)?;
+    listener.set_nonblocking(true).map_err(blame)?;
+    let address = listener.local_addr().map_err(blame)?;
+    Ok((listener, address))
+}
+
+fn start_core(
+    core: usize,
+    cpu: usize,
+    config: &Config,
+    parts: CoreParts,
+) -> Result<CoreHandle, StartError> {
+    let spin = match config.cores.idle {
+        Idle::Park => Duration::ZERO,
+        Idle::Spin => Duration::from_micros(config.cores.spin_us),
+    };
+    let spec = CoreSpec { name: format!("core-{core}"), cpu, spin };
+    rt::spawn_core(spec, move || run(parts)).map_err(|why| StartError::Core { core, cpu, why })
+}
+
+/// Requests of the control thread that wait for one core; it asks for few at a time.
+const REQUESTS: usize = 64;

@@ -1,0 +1,121 @@
+//! What is listened on, and which driver a connection gets.
+
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use corelay_config::Config;
+use corelay_protocols::http::Settings as HttpSettings;
+use corelay_protocols::rtmp::ServerSettings as RtmpSettings;
+
+use crate::clock::Micros;
+use crate::driver::{Driver, HttpDriver, RtmpDriver};
+
+/// What is spoken on a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// RTMP.
+    Rtmp,
+    /// HTTP media and WebSocket.
+    Http,
+}
+
+impl Protocol {
+    /// The name in log lines and on standard output.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Rtmp => "rtmp",
+            Self::Http => "http",
+        }
+    }
+}
+
+/// A listening socket of one core.
+#[derive(Debug)]
+pub struct ListenerSpec {
+    /// What is spoken there.
+    pub protocol: Protocol,
+    /// The socket.
+    pub socket: OwnedFd,
+    /// Connections taken from the queue before others get their turn.
+    pub accept_burst: usize,
+}
+
+/// What protocols need of the configuration; shared by all cores.
+pub struct Protocols {
+    rtmp: Arc<RtmpSettings>,
+    rtmp_write_timeout_ms: u64,
+    http: Arc<HttpSettings>,
+    http_write_timeout_ms: u64,
+    http_play_wait_ms: u64,
+    seeds: RandomState,
+    connections: AtomicU64,
+}
+
+impl Protocols {
+    /// Takes what they need from the configuration.
+    pub fn new(config: &Config) -> Self {
+        let Config { rtmp, http, .. } = config;
+        Self {
+            rtmp: Arc::new(RtmpSettings {
+                handshake_timeout_ms: rtmp.handshake_timeout_ms,
+                idle_timeout_ms: rtmp.idle_timeout_ms,
+                ping_interval_ms: rtmp.ping_interval_ms,
+                ping_timeout_ms: rtmp.ping_timeout_ms,
+                chunk_size_in_max: rtmp.chunk_size_in_max,
+                chunk_size_out: rtmp.chunk_size_out,
+                message_bytes_max: rtmp.message_bytes_max,
+                chunk_streams_max: rtmp.chunk_streams_max,
+                message_streams_max: rtmp.message_streams_max,
+                window_ack_size: rtmp.window_ack_size_bytes,
+                peer_bandwidth: rtmp.window_ack_size_bytes,
+                amf_depth_max: rtmp.amf_depth_max,
+                amf_values_max: rtmp.amf_values_max,
+            }),
+            rtmp_write_timeout_ms: rtmp.write_timeout_ms,
+            http: Arc::new(HttpSettings {
+                header_bytes_max: http.header_bytes_max,
+                headers_max: http.headers_max,
+                uri_bytes_max: http.uri_bytes_max,
+                request_timeout_ms: http.request_timeout_ms,
+                keep_alive_timeout_ms: http.keep_alive_timeout_ms,
+                websocket_message_bytes_max: http.websocket_message_bytes_max as u64,
+                allow_origin: http.allow_origin.clone(),
+                ..HttpSettings::default()
+            }),
+            http_write_timeout_ms: http.write_timeout_ms,
+            http_play_wait_ms: http.play_wait_ms,
+            seeds: RandomState::new(),
+            connections: AtomicU64::new(0),
+        }
+    }
+
+    /// A driver for a connection accepted at `now`.
+    pub fn driver(&self, protocol: Protocol, now: Micros) -> Driver {
+        match protocol {
+            Protocol::Rtmp => {
+                Driver::Rtmp(Box::new(RtmpDriver::new(Arc::clone(&self.rtmp), self.seed(), now)))
+            }
+            Protocol::Http => {
+                let settings = Arc::clone(&self.http);
+                Driver::Http(Box::new(HttpDriver::new(settings, self.http_play_wait_ms, now)))
+            }
+        }
+    }
+
+    /// How long a peer's socket may take nothing, in milliseconds.
+    pub fn write_timeout_ms(&self, protocol: Protocol) -> u64 {
+        match protocol {
+            Protocol::Rtmp => self.rtmp_write_timeout_ms,
+            Protocol::Http => self.http_write_timeout_ms,
+        }
+    }
+
+    /// Eight bytes that differ for every connection and cannot be foreseen.
+    fn seed(&self) -> [u8; 8] {
+        let number = self.connections.fetch_add(1, Ordering::Relaxed);
+        self.seeds.hash_one(number).to_ne_bytes()
+    }
+}

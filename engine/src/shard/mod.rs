@@ -1,0 +1,201 @@
+//! A shard: everything one core owns, and its run loop.
+//!
+//! A core runs one task per connection, one per listener, and three of its own: the doorbell (other
+//! cores), the flusher (viewers that a turn had no time for) and the tick (time). Each of them enters the
+//! shard, does a turn, and leaves; nothing is held across an await.
+//!
+//! Invariants
+//! - A turn ends with [`Shard::finish_turn`]: notices handed over, logs flushed, bells rung.
+//! - A connection's task owns its socket; the table holds the descriptor only while the task lives.
+
+mod connection;
+mod listen;
+mod outbox;
+mod run;
+mod snapshot;
+mod tick;
+mod turn;
+mod wheel;
+
+use std::net::SocketAddr;
+use std::os::fd::RawFd;
+use std::sync::Arc;
+
+use slab::Slab;
+use tracing::Level;
+
+pub use connection::{Connection, Ending};
+pub use listen::{ListenerSpec, Protocol, Protocols};
+pub use outbox::Outbox;
+pub use run::{CoreParts, Request, run};
+pub use snapshot::{ClientSnapshot, ShardSnapshot};
+
+use crate::app::Applications;
+use crate::clock::{Clock, Micros};
+use crate::driver::{Context, Driver};
+use crate::hub::{ConnectionId, Hub};
+use crate::limits::Limits;
+use crate::log::Logger;
+use crate::mesh::CoreIndex;
+use crate::stats::{CoreStats, Failure};
+use connection::Closing;
+use wheel::Wheel;
+
+/// See the module.
+pub struct Shard {
+    core: CoreIndex,
+    clock: Clock,
+    hub: Hub,
+    connections: Slab<Connection>,
+    wheel: Wheel<ConnectionId>,
+    applications: Arc<Applications>,
+    protocols: Arc<Protocols>,
+    limits: Arc<Limits>,
+    stats: Arc<CoreStats>,
+    logger: Logger,
+    /// Where every socket is read into: a session takes all of it before the next one reads.
+    scratch: Box<[u8]>,
+    serial: u32,
+    /// The flusher has work.
+    flush_left: bool,
+    flusher: Option<std::task::Waker>,
+    busy: tick::BusyMeter,
+    idle_swept: Micros,
+    stopping: bool,
+}
+
+impl Shard {
+    /// Takes a connection in; its task must be spawned with the id given.
+    ///
+    /// # Errors
+    /// The limit that stands against it.
+    fn admit(
+        &mut self,
+        protocol: Protocol,
+        fd: RawFd,
+        peer: SocketAddr,
+    ) -> Result<ConnectionId, Failure> {
+        self.stats.accepted.add(1);
+        let admitted = if self.stopping {
+            Err(Failure::TooManyConnections)
+        } else {
+            self.limits.connect(peer.ip())
+        };
+        if let Err(failure) = admitted {
+            self.stats.count_failure(failure);
+            self.logger.core(Level::WARN, format!("refused {peer}: {}", failure.label()));
+            return Err(failure);
+        }
+        let now = self.clock.now();
+        self.serial = self.serial.wrapping_add(1);
+        let entry = self.connections.vacant_entry();
+        let id =
+            ConnectionId { core: self.core, slot: entry.key() as u32, serial: self.serial };
+        entry.insert(Connection {
+            id,
+            peer,
+            fd,
+            since: now,
+            driver: self.protocols.driver(protocol, now),
+            outbox: Outbox::default(),
+            shared: None,
+            waker: None,
+            blocked: None,
+            closing: None,
+            timer_at: None,
+            write_timeout_ms: self.protocols.write_timeout_ms(protocol),
+        });
+        self.stats.connections.set(self.connections.len() as u64);
+        self.logger.connection(Level::DEBUG, id, format!("accepted {peer}"));
+        self.schedule(id);
+        Ok(id)
+    }
+
+    /// Forgets a connection whose task ends.
+    fn remove(&mut self, id: ConnectionId) {
+        if self.connection(id).is_none() {
+            return;
+        }
+        let connection = self.connections.remove(id.slot as usize);
+        self.limits.disconnect(connection.peer.ip());
+        self.stats.connections.set(self.connections.len() as u64);
+    }
+
+    fn connection(&mut self, id: ConnectionId) -> Option<&mut Connection> {
+        self.connections.get_mut(id.slot as usize).filter(|found| found.id == id)
+    }
+
+    /// Calls the driver of a connection that is not being closed, and closes it if the driver says so.
+    fn with_driver(
+        &mut self,
+        id: ConnectionId,
+        now: Micros,
+        call: impl FnOnce(&mut Driver, &mut Context<'_>) -> Result<(), Ending>,
+    ) {
+        let Some((driver, mut context)) = self.split(id, now) else { return };
+        if let Err(ending) = call(driver, &mut context) {
+            self.close(id, ending, now);
+        }
+    }
+
+    /// A connection's driver, and what it may use.
+    fn split(&mut self, id: ConnectionId, now: Micros) -> Option<(&mut Driver, Context<'_>)> {
+        let connection = self.connections.get_mut(id.slot as usize)?;
+        if connection.id != id || connection.closing.is_some() {
+            return None;
+        }
+        let context = Context {
+            hub: &mut self.hub,
+            applications: &self.applications,
+            limits: &self.limits,
+            stats: &self.stats,
+            logger: &mut self.logger,
+            now,
+            id,
+            peer: connection.peer,
+            fd: connection.fd,
+            outbox: &mut connection.outbox,
+            shared: &mut connection.shared,
+        };
+        Some((&mut connection.driver, context))
+    }
+
+    /// Begins the end of a connection: it leaves the hub at once, and gets the time of a write to read
+    /// what is still for it.
+    fn close(&mut self, id: ConnectionId, ending: Ending, now: Micros) {
+        let Some((driver, mut context)) = self.split(id, now) else { return };
+        driver.close(&mut context);
+        let (level, text) = match &ending {
+            Ending::Peer => (Level::INFO, "closed by the peer".to_owned()),
+            Ending::Done(why) => (Level::INFO, format!("closed: {why}")),
+            Ending::Fault(failure, why) => {
+                context.stats.count_failure(*failure);
+                (Level::WARN, format!("closed for {}: {why}", failure.label()))
+            }
+        };
+        let peer = context.peer;
+        context.log(level, format!("{text} ({peer})"));
+        let Some(connection) = self.connection(id) else { return };
+        let gone = matches!(ending, Ending::Peer | Ending::Fault(Failure::Socket, _));
+        if gone {
+            connection.outbox.clear();
+        }
+        let until = if gone { now } else { now.after_millis(LAST_WORDS_MS) };
+        connection.closing = Some(Closing { until, shut: false });
+        connection.wake();
+        self.schedule(id);
+    }
+
+    /// Puts a connection's next deadline into the wheel, unless an earlier entry is there.
+    fn schedule(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(id.slot as usize) else { return };
+        let Some(at) = connection.deadline().filter(|_| connection.id == id) else { return };
+        if connection.timer_at.is_none_or(|have| at < have) {
+            connection.timer_at = Some(at);
+            self.wheel.insert(at, id);
+        }
+    }
+}
+
+/// How long a peer may take to read the reply that ends its connection.
+const LAST_WORDS_MS: u64 = 2_000;

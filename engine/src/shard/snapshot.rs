@@ -1,0 +1,84 @@
+//! What the API shows of one core.
+
+use hdrhistogram::Histogram;
+
+use super::Shard;
+use crate::hub::{StreamSnapshot, ViewersSnapshot};
+use crate::net;
+
+/// Everything the control thread may ask of a core.
+#[derive(Clone, Debug)]
+pub struct ShardSnapshot {
+    /// The core.
+    pub core: u16,
+    /// The streams it owns.
+    pub streams: Vec<StreamSnapshot>,
+    /// The viewers it serves, by stream.
+    pub viewers: Vec<ViewersSnapshot>,
+    /// Its connections.
+    pub clients: Vec<ClientSnapshot>,
+    /// Relay latencies in microseconds: last byte of a unit received to end of the flush that sent it.
+    pub latency_us: Histogram<u64>,
+}
+
+/// One connection.
+#[derive(Clone, Debug)]
+pub struct ClientSnapshot {
+    /// Its id, as in the log.
+    pub id: String,
+    /// Address and port.
+    pub peer: String,
+    /// Protocol.
+    pub protocol: &'static str,
+    /// `publish`, `play` or empty.
+    pub role: &'static str,
+    /// `app/name`, empty while it does nothing.
+    pub stream: String,
+    /// What it calls itself.
+    pub agent: String,
+    /// The URL it connected to.
+    pub url: String,
+    /// Milliseconds since it was accepted.
+    pub alive_ms: u64,
+    /// Bytes it has acknowledged.
+    pub send_bytes: u64,
+    /// Bytes received from it.
+    pub recv_bytes: u64,
+    /// Smoothed round trip time in microseconds.
+    pub rtt_us: u32,
+    /// Its socket is full.
+    pub blocked: bool,
+}
+
+impl Shard {
+    /// What the core holds now.
+    pub(super) fn snapshot(&self) -> ShardSnapshot {
+        let now = self.clock.now();
+        let client = |(_, connection): (usize, &super::Connection)| {
+            let activity = connection.driver.activity();
+            // The kernel counts for us: nothing is counted per viewer on the hot path.
+            let tcp = net::tcp_info(connection.fd).unwrap_or_default();
+            ClientSnapshot {
+                id: connection.id.to_string(),
+                peer: connection.peer.to_string(),
+                protocol: connection.driver.protocol(),
+                role: activity.role,
+                stream: activity.stream,
+                agent: activity.agent,
+                url: activity.url,
+                alive_ms: now.millis_since(connection.since),
+                send_bytes: tcp.bytes_acked,
+                recv_bytes: tcp.bytes_received,
+                rtt_us: tcp.rtt_us,
+                blocked: connection.blocked.is_some(),
+            }
+        };
+        ShardSnapshot {
+            core: self.core.0,
+            streams: self.hub.stream_snapshots(now),
+            viewers: self.hub.viewer_snapshots(),
+            clients: self.connections.iter().map(client).collect(),
+            latency_us: self.hub.latency_us().clone(),
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! What a core does as time passes: timeouts, waits, its own load.
+
+use super::Shard;
+use crate::clock::Micros;
+use crate::hub::ConnectionId;
+use crate::stats::Failure;
+
+/// Measures how busy the core's thread is.
+#[derive(Debug, Default)]
+pub(super) struct BusyMeter {
+    since: Micros,
+    cpu_us: u64,
+}
+
+impl BusyMeter {
+    /// The thread's share of CPU time since the last answer, once per window.
+    fn sample(&mut self, now: Micros) -> Option<f64> {
+        let wall = now.since(self.since);
+        if wall < WINDOW_US {
+            return None;
+        }
+        let cpu = thread_cpu_us();
+        let share = cpu.saturating_sub(self.cpu_us) as f64 / wall as f64;
+        (self.since, self.cpu_us) = (now, cpu);
+        Some(share)
+    }
+}
+
+impl Shard {
+    /// One tick.
+    pub(super) fn tick(&mut self) {
+        let now = self.clock.now();
+        self.stats.heartbeat.add(1);
+        if let Some(share) = self.busy.sample(now) {
+            self.hub.set_busy(share);
+        }
+        let mut due: Vec<ConnectionId> = Vec::new();
+        self.wheel.turn(now, &mut due);
+        for id in due {
+            self.time_out(id, now);
+        }
+        if now.since(self.idle_swept) >= WINDOW_US {
+            self.idle_swept = now;
+            self.hub.sweep_idle(now);
+        }
+        self.finish_turn(now);
+    }
+
+    /// Looks at a connection whose entry in the wheel has fired.
+    fn time_out(&mut self, id: ConnectionId, now: Micros) {
+        let Some(connection) = self.connection(id) else { return };
+        connection.timer_at = None;
+        if connection.deadline().is_some_and(|at| at <= now) {
+            let write_timeout_ms = connection.write_timeout_ms;
+            let stuck = connection
+                .blocked
+                .is_some_and(|since| now.millis_since(since) >= write_timeout_ms);
+            if connection.closing.is_some() {
+                connection.wake();
+                return;
+            }
+            if stuck {
+                let why =
+                    format!("its socket took nothing for {write_timeout_ms} ms (write_timeout_ms)");
+                self.close(id, super::Ending::Fault(Failure::Timeout, why), now);
+                if let Some(closing) = self.connection(id).and_then(|c| c.closing.as_mut()) {
+                    closing.until = now;
+                }
+                return;
+            }
+            self.with_driver(id, now, |driver, context| driver.handle_timeout(context));
+            self.hand_over_notices(now);
+            self.pump(id, now);
+        }
+        self.schedule_later(id, now);
+    }
+
+    /// Puts the next deadline in; one that has not moved is looked at again after a slot, not at once.
+    fn schedule_later(&mut self, id: ConnectionId, now: Micros) {
+        let Some(connection) = self.connection(id) else { return };
+        let Some(at) = connection.deadline() else { return };
+        let at = at.max(Micros(now.0 + 1));
+        connection.timer_at = Some(at);
+        self.wheel.insert(at, id);
+    }
+}
+
+/// CPU time of the calling thread, in microseconds.
+fn thread_cpu_us() -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: writes one timespec that lives here.
+    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
+    time.tv_sec as u64 * 1_000_000 + time.tv_nsec as u64 / 1_000
+}
+
+/// Window of the busy share, and interval of the idle sweep.
+const WINDOW_US: u64 = 100_000;

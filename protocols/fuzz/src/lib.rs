@@ -1,0 +1,3 @@
+//! The fuzz targets of corelay-protocols, as plain functions.
+
+pub mod targets;

@@ -1,0 +1,17 @@
+//! One module per target; each has `pub fn run(data: &[u8])`, which panics when a rule is broken.
+
+pub mod chunk_reader;
+pub mod handshake;
+pub mod http_request;
+pub mod websocket;
+
+/// A target: its name, which is also the name of its corpus folder, and its function.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// Every target; the replay test runs them all.
+pub const ALL: &[Target] = &[
+    ("chunk_reader", chunk_reader::run), //
+    ("handshake", handshake::run),
+    ("http_request", http_request::run),
+    ("websocket", websocket::run),
+];

@@ -1,0 +1,81 @@
+//! What an HTTP session tells its driver.
+
+use corelay_codecs::TrackFilter;
+
+/// What the driver of a session must know or decide.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A viewer asks for a stream. Answer with `accept_play` or `reject_play`.
+    Play(PlayRequest),
+    /// The session is over without fault: the viewer closed its WebSocket, a reply was the last
+    /// one, or no further request came. Send what `poll_output` still gives, then close the
+    /// transport.
+    Closed,
+}
+
+/// A request for a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlayRequest {
+    /// Application: the path before the last segment, without outer slashes: `live`, `region/live`.
+    pub app: String,
+    /// Stream name: the last segment of the path without its extension.
+    pub name: String,
+    /// The query as sent, without `?` (tokens live here). Empty if none.
+    pub query: String,
+    /// The container, from the extension.
+    pub container: Container,
+    /// What carries the container.
+    pub transport: Transport,
+    /// `?onlyAudio`, `?onlyVideo`; both together mean everything.
+    pub tracks: TrackFilter,
+    /// A HEAD request: nothing is to be streamed after `accept_play`.
+    pub head_only: bool,
+    /// `Host` as sent, or the authority of an absolute target.
+    pub host: String,
+    /// `User-Agent` as sent. Empty if none.
+    pub user_agent: String,
+    /// `Origin` as sent. Empty if none.
+    pub origin: String,
+    /// `X-Forwarded-For` as sent. Anybody can send it: it is true only behind a proxy that sets it.
+    pub forwarded_for: Option<String>,
+}
+
+/// The container that a viewer asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Container {
+    /// FLV: one header, then tags without end.
+    Flv,
+}
+
+impl Container {
+    /// Every container that can be asked for.
+    pub const ALL: [Self; 1] = [Self::Flv];
+
+    /// The extension in the path, without the dot.
+    pub const fn extension(self) -> &'static str {
+        match self {
+            Self::Flv => "flv",
+        }
+    }
+
+    /// The media type (`Content-Type`).
+    pub const fn media_type(self) -> &'static str {
+        match self {
+            Self::Flv => "video/x-flv",
+        }
+    }
+
+    /// The container of an extension, which is matched exactly.
+    pub fn of_extension(extension: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|container| container.extension() == extension)
+    }
+}
+
+/// What carries the container to the viewer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// The body of an HTTP response that ends with the connection.
+    Http,
+    /// Binary messages of a WebSocket (RFC 6455 5.6).
+    WebSocket,
+}

@@ -1,0 +1,33 @@
+//! HTTP/1.1 for live media: a server session that answers players, over plain HTTP and over
+//! WebSocket.
+//!
+//! Specs: RFC 9110 (semantics), RFC 9112 (HTTP/1.1), RFC 6455 (WebSocket), Fetch (CORS).
+//!
+//! | request | answer |
+//! |---|---|
+//! | `GET /APP/NAME.flv` | [`Event::Play`]; then FLV until either side closes |
+//! | the same with `Upgrade: websocket` | [`Event::Play`]; then FLV in binary WebSocket messages |
+//! | `HEAD /APP/NAME.flv` | [`Event::Play`] with `head_only`; then the header alone |
+//! | `OPTIONS` anything | 204 with what is allowed (CORS preflight) |
+//! | `GET /`, `GET /crossdomain.xml` | answered here |
+//!
+//! Invariants
+//! - Whatever the peer sends, at most one head (`header_bytes_max`) of input and
+//!   [`session::REPLIES_QUEUED_MAX`] replies are held.
+//! - A viewer that is being served holds no buffer: what it sends is dropped, or read in place for
+//!   WebSocket's control frames.
+//! - Media does not pass through the session: the driver writes it behind what `poll_output` gave.
+
+pub mod error;
+pub mod event;
+mod request;
+mod response;
+pub mod session;
+pub mod settings;
+mod target;
+pub mod websocket;
+
+pub use error::Error;
+pub use event::{Container, Event, PlayRequest, Transport};
+pub use session::Session;
+pub use settings::Settings;

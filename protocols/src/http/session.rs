@@ -1,0 +1,395 @@
+//! The server side of one HTTP connection.
+//!
+//! ```text
+//!            head complete            accept_play
+//! Request ------------------> Asked ------------> Streaming | WebSocket --> Ended
+//!    ^  \                       |                               |            ^
+//!    |   `-- reply ---.        | reject_play, or HEAD           v            |
+//!    `----------------+--------'                             Closing --------'
+//! ```
+
+use std::mem;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::error::{Error, Refusal};
+use super::event::{Container, Event, PlayRequest};
+use super::request::{Method, Request, check_head, head_end};
+use super::response::{self, Reply};
+use super::settings::Settings;
+use super::target::{self, Target};
+use super::websocket::FrameReader;
+use crate::session::{Millis, Session as Contract};
+
+mod frames;
+mod play;
+
+/// One HTTP connection, as the server.
+///
+/// Order of calls: [`new`](Self::new); then as [`crate::session`] says. [`Event::Play`] is answered
+/// by exactly one [`accept_play`](Self::accept_play) or [`reject_play`](Self::reject_play), at any
+/// later time. Once [`is_streaming`](Self::is_streaming) the driver sends what `poll_output` gives
+/// and then media: bytes of the container for [`Transport::Http`](super::Transport::Http); for
+/// [`Transport::WebSocket`](super::Transport::WebSocket) each run of them behind a
+/// [`frame_header`](super::websocket::frame_header).
+///
+/// After [`Event::Closed`] or an error all further input is dropped.
+#[derive(Debug)]
+pub struct Session {
+    settings: Arc<Settings>,
+    state: State,
+    timer: Option<Timer>,
+    /// The request head, as far as it has come.
+    head: Vec<u8>,
+    /// Input behind a request that waits for its answer.
+    pending: Vec<u8>,
+    /// Content of the last request that is still to be skipped, in bytes.
+    body_left: u64,
+    play: Option<Box<PlayRequest>>,
+    closed: bool,
+    output: Vec<u8>,
+    /// Replies in `output`.
+    replies_queued: usize,
+    /// The next reply is the last.
+    last_reply: bool,
+    discarded_bytes: u64,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Between requests, or within a head.
+    Request,
+    /// A play waits for the driver's answer.
+    Asked(Asked),
+    /// An HTTP viewer is being served.
+    Streaming,
+    /// A WebSocket viewer is being served.
+    WebSocket(Box<FrameReader>),
+    /// Our close frame is out, the viewer's is awaited.
+    Closing(Box<FrameReader>),
+    Ended,
+}
+
+/// What the answer to a play depends on.
+#[derive(Debug)]
+struct Asked {
+    container: Container,
+    head_only: bool,
+    keep_alive: bool,
+    /// `Sec-WebSocket-Accept`, when a WebSocket was asked for.
+    accept_key: Option<String>,
+}
+
+/// A deadline. `at` is unknown between a call that has no `now` and the next one that has.
+#[derive(Clone, Copy, Debug)]
+struct Timer {
+    wait: Wait,
+    at: Option<Millis>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wait {
+    /// For a whole request head.
+    Request,
+    /// For the first byte of another request.
+    KeepAlive,
+    /// For the viewer's close frame.
+    Close,
+}
+
+impl Contract for Session {
+    type Event = Event;
+    type Error = Error;
+
+    fn handle_input(&mut self, now: Millis, input: &[u8]) -> Result<(), Error> {
+        self.catch_up(now)?;
+        self.consume(now, input)?;
+        self.set_deadline(now);
+        Ok(())
+    }
+
+    fn handle_timeout(&mut self, now: Millis) -> Result<(), Error> {
+        self.catch_up(now)?;
+        let Some(timer) = self.timer.filter(|timer| timer.at.is_some_and(|at| at <= now)) else {
+            return Ok(());
+        };
+        if timer.wait == Wait::Request {
+            return Err(self.time_out());
+        }
+        self.finish();
+        Ok(())
+    }
+
+    fn poll_event(&mut self) -> Option<Event> {
+        if let Some(play) = self.play.take() {
+            return Some(Event::Play(*play));
+        }
+        mem::take(&mut self.closed).then_some(Event::Closed)
+    }
+
+    fn poll_output(&mut self) -> Option<Bytes> {
+        self.replies_queued = 0;
+        (!self.output.is_empty()).then(|| mem::take(&mut self.output).into())
+    }
+
+    /// `Millis(0)` means at once: an answer without a time has left work behind.
+    fn poll_timeout(&self) -> Option<Millis> {
+        if self.has_backlog() {
+            return Some(Millis(0));
+        }
+        self.timer.map(|timer| timer.at.unwrap_or_default())
+    }
+}
+
+impl Session {
+    /// A session for a connection that was accepted at `now`. Sessions of one listener share their
+    /// settings by passing the same `Arc`.
+    pub fn new(settings: impl Into<Arc<Settings>>, now: Millis) -> Self {
+        let settings = settings.into();
+        let at = now + settings.request_timeout_ms;
+        Self {
+            settings,
+            state: State::Request,
+            timer: Some(Timer { wait: Wait::Request, at: Some(at) }),
+            head: Vec::new(),
+            pending: Vec::new(),
+            body_left: 0,
+            play: None,
+            closed: false,
+            output: Vec::new(),
+            replies_queued: 0,
+            last_reply: false,
+            discarded_bytes: 0,
+        }
+    }
+
+    /// Bytes of input that were dropped: sent behind a request for a stream, or after the end.
+    pub fn discarded_bytes(&self) -> u64 {
+        self.discarded_bytes
+    }
+
+    /// Does what calls without a time have left: sets the deadline, reads the input that waited.
+    fn catch_up(&mut self, now: Millis) -> Result<(), Error> {
+        self.set_deadline(now);
+        if self.has_backlog() {
+            let pending = mem::take(&mut self.pending);
+            self.consume(now, &pending)?;
+            self.set_deadline(now);
+        }
+        Ok(())
+    }
+
+    fn set_deadline(&mut self, now: Millis) {
+        if let Some(timer) = &mut self.timer {
+            let limit_ms = timer.wait.limit_ms(&self.settings);
+            timer.at.get_or_insert(now + limit_ms);
+        }
+    }
+
+    fn has_backlog(&self) -> bool {
+        !self.pending.is_empty() && !matches!(self.state, State::Asked(_))
+    }
+
+    fn consume(&mut self, now: Millis, mut input: &[u8]) -> Result<(), Error> {
+        while !input.is_empty() {
+            self.skip_body(&mut input);
+            match &self.state {
+                State::Request => self.read_head(now, &mut input)?,
+                State::Asked(_) => self.hold(mem::take(&mut input)),
+                State::WebSocket(_) | State::Closing(_) => self.read_frames(&mut input)?,
+                State::Streaming | State::Ended => self.discard(mem::take(&mut input)),
+            }
+        }
+        Ok(())
+    }
+
+    fn skip_body(&mut self, input: &mut &[u8]) {
+        let length = usize::try_from(self.body_left).unwrap_or(usize::MAX).min(input.len());
+        *input = input.get(length..).unwrap_or_default();
+        self.body_left -= length as u64;
+    }
+
+    fn discard(&mut self, input: &[u8]) {
+        self.discarded_bytes += input.len() as u64;
+    }
+
+    /// Keeps what comes behind a play that is not answered yet. More than a head of it is dropped,
+    /// and the reply to the play becomes the last one, so that no request is answered out of its
+    /// turn.
+    fn hold(&mut self, input: &[u8]) {
+        let room = self.settings.header_bytes_max.saturating_sub(self.pending.len());
+        if self.last_reply || input.len() > room {
+            self.last_reply = true;
+            self.discarded_bytes += mem::take(&mut self.pending).len() as u64;
+            return self.discard(input);
+        }
+        self.pending.extend_from_slice(input);
+    }
+
+    fn read_head(&mut self, now: Millis, input: &mut &[u8]) -> Result<(), Error> {
+        if self.head.is_empty() {
+            // Empty lines before a request are left-overs of old clients (RFC 9112 2.2).
+            let blank = input.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+            *input = input.get(blank..).unwrap_or_default();
+            if input.is_empty() {
+                return Ok(());
+            }
+            self.begin_head(now);
+        }
+        let had = self.head.len();
+        let room = self.settings.header_bytes_max.saturating_add(1).saturating_sub(had);
+        let (taken, rest) = input.split_at(room.min(input.len()));
+        self.head.extend_from_slice(taken);
+        let end = head_end(&self.head, had.saturating_sub(2));
+        let mut head = mem::take(&mut self.head);
+        head.truncate(end.unwrap_or(head.len()));
+        check_head(&head, &self.settings).map_err(|refusal| self.fail(refusal))?;
+        if end.is_none() {
+            self.head = head;
+            *input = rest;
+            return Ok(());
+        }
+        *input = input.get(head.len().saturating_sub(had)..).unwrap_or_default();
+        let settings = Arc::clone(&self.settings);
+        let answered = Request::parse(&head, &settings).and_then(|request| self.answer(&request));
+        answered.map_err(|refusal| self.fail(refusal))
+    }
+
+    fn begin_head(&mut self, now: Millis) {
+        if self.timer.is_none_or(|timer| timer.wait != Wait::Request) {
+            let at = Some(now + self.settings.request_timeout_ms);
+            self.timer = Some(Timer { wait: Wait::Request, at });
+        }
+    }
+
+    /// Answers a request, or asks the driver to.
+    fn answer(&mut self, request: &Request<'_>) -> Result<(), Refusal> {
+        self.body_left = request.body_bytes;
+        let settings = Arc::clone(&self.settings);
+        let head_only = request.method == Method::Head;
+        match request.method {
+            Method::Other => {
+                self.reply_text(405, "GET, HEAD and OPTIONS are served", false, request.keep_alive);
+                return Ok(());
+            }
+            Method::Options => {
+                let fields = response::preflight_fields(&settings);
+                self.reply(Reply { status: 204, fields, ..page(request, "") });
+                return Ok(());
+            }
+            Method::Get | Method::Head => {}
+        }
+        let policy = || response::cross_domain_policy(&settings);
+        match target::parse(request.origin_form, &settings)? {
+            Target::Root => {
+                self.reply(page(request, &response::root_page(request.host, &settings)))
+            }
+            Target::Stream(target) => return self.ask(request, target),
+            Target::CrossDomain if let Some(policy) = policy() => {
+                self.reply(Reply { media_type: "application/xml", ..page(request, &policy) });
+            }
+            Target::CrossDomain | Target::Unknown => {
+                self.reply_text(404, "nothing is served here", head_only, request.keep_alive);
+            }
+        }
+        Ok(())
+    }
+
+    fn reply_text(&mut self, status: u16, text: &str, head_only: bool, keep_alive: bool) {
+        let body = format!("{status} {}: {text}\n", response::reason(status));
+        let (media_type, fields) = (TEXT, response::fields_of(status));
+        self.reply(Reply { status, media_type, body: &body, fields, head_only, keep_alive });
+    }
+
+    fn reply(&mut self, reply: Reply<'_>) {
+        let keep_alive = self.may_go_on(reply.keep_alive);
+        Reply { keep_alive, ..reply }.write(&self.settings, &mut self.output);
+        self.after_reply(keep_alive);
+    }
+
+    /// True when the connection may go on after the reply that is about to be written.
+    fn may_go_on(&mut self, keep_alive: bool) -> bool {
+        self.replies_queued += 1;
+        keep_alive && !self.last_reply && self.replies_queued < REPLIES_QUEUED_MAX
+    }
+
+    fn after_reply(&mut self, keep_alive: bool) {
+        if keep_alive {
+            self.timer = Some(Timer { wait: Wait::KeepAlive, at: None });
+        } else {
+            self.finish();
+        }
+    }
+
+    /// Ends the session without fault.
+    fn finish(&mut self) {
+        self.end();
+        self.closed = true;
+    }
+
+    /// Ends the session by a reply that says why.
+    fn fail(&mut self, refusal: Refusal) -> Error {
+        let text = refusal.error.to_string();
+        let body = format!("{} {}: {text}\n", refusal.status, response::reason(refusal.status));
+        let (status, fields) = (refusal.status, response::fields_of(refusal.status));
+        let reply = Reply { status, media_type: TEXT, body: &body, fields, ..LAST };
+        reply.write(&self.settings, &mut self.output);
+        self.end();
+        refusal.error
+    }
+
+    /// A peer that has sent nothing gets no reply: it is a connection kept in reserve, or no
+    /// client.
+    fn time_out(&mut self) -> Error {
+        let refusal = Refusal::too_slow(&self.settings);
+        if !self.head.is_empty() {
+            return self.fail(refusal);
+        }
+        self.end();
+        refusal.error
+    }
+
+    fn end(&mut self) {
+        self.state = State::Ended;
+        self.timer = None;
+        self.head = Vec::new();
+        self.discarded_bytes += mem::take(&mut self.pending).len() as u64;
+    }
+}
+
+impl Wait {
+    fn limit_ms(self, settings: &Settings) -> u64 {
+        match self {
+            Self::Request => settings.request_timeout_ms,
+            Self::KeepAlive => settings.keep_alive_timeout_ms,
+            Self::Close => CLOSE_TIMEOUT_MS,
+        }
+    }
+}
+
+/// A page of text as the reply to `request`.
+fn page<'a>(request: &Request<'_>, body: &'a str) -> Reply<'a> {
+    let (head_only, keep_alive) = (request.method == Method::Head, request.keep_alive);
+    Reply { status: 200, media_type: TEXT, body, fields: "", head_only, keep_alive }
+}
+
+/// Replies, or pongs, that are held at most before the driver fetches them: a client that sends
+/// requests faster than it reads replies is told that the connection ends.
+pub const REPLIES_QUEUED_MAX: usize = 32;
+
+/// How long a viewer may take to answer a close frame, in milliseconds. It has nothing to decide.
+pub const CLOSE_TIMEOUT_MS: u64 = 2_000;
+
+const TEXT: &str = "text/plain; charset=utf-8";
+const LAST: Reply<'_> = Reply {
+    status: 500,
+    media_type: TEXT,
+    body: "",
+    fields: "",
+    head_only: false,
+    keep_alive: false,
+};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,8 @@
+//! How a peer talks: sans-IO sessions of every protocol, in one folder each.
+#![forbid(unsafe_code)]
+
+pub mod http;
+pub mod rtmp;
+pub mod session;
+
+pub use session::{Millis, Session};
