@@ -1,5 +1,5 @@
-//! Replays what real clients and servers sent (tests/golden/README.md): the clients through the server
-//! session, nginx-rtmp through handshake and chunk reader.
+//! Replays what real clients and servers sent (tests/golden/README.md): the clients through the
+//! server session, nginx-rtmp through handshake and chunk reader.
 
 use std::fs;
 use std::path::Path;

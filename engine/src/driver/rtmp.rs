@@ -344,7 +344,8 @@ impl RtmpDriver {
             self.session.reject_play(stream, PlayRefusal::Failed, why.text());
             return;
         }
-        if matches!(request.start, PlayStart::Recorded(_)) {
+        // librtmp asks for 0 when it means "from the beginning, whatever it is".
+        if matches!(request.start, PlayStart::Recorded(1..)) {
             let why = "there is no such recorded stream";
             self.session.reject_play(stream, PlayRefusal::StreamNotFound, why);
             return;

@@ -83,12 +83,16 @@ impl Muxer {
         true
     }
 
-    /// Writes what a decoder must know before a frame at `at`, for a viewer that starts there.
+    /// Writes what a decoder must know before a frame at `at`, for a viewer that starts there. Metadata
+    /// stands at time 0: players take a later one for a data track.
     pub fn write_prologue(&self, prologue: &Prologue, at: Timestamp, out: &mut impl ByteSink) {
         let is_metadata = |unit: &Unit| unit.access_unit.kind == UnitKind::Metadata;
         let (metadata, others): (Vec<_>, Vec<_>) =
             prologue.units().iter().partition(|unit| is_metadata(unit));
-        for unit in metadata.into_iter().chain(others) {
+        for unit in metadata {
+            self.write(&unit.access_unit, Timestamp(0), out);
+        }
+        for unit in others {
             self.write(&unit.access_unit, at, out);
         }
     }

@@ -353,6 +353,7 @@ impl Session {
     fn end(&mut self) {
         self.state = State::Ended;
         self.timer = None;
+        self.play = None;
         self.head = Vec::new();
         self.discarded_bytes += mem::take(&mut self.pending).len() as u64;
     }

@@ -115,8 +115,11 @@ impl Wire {
     }
 }
 
+/// An answer to a question.
+pub(crate) type Accept = Box<dyn FnOnce(&mut ServerSession)>;
+
 /// How to accept what an event asks for, if it asks for something.
-pub(crate) fn accept(event: &ServerEvent) -> Option<Box<dyn FnOnce(&mut ServerSession)>> {
+pub(crate) fn accept(event: &ServerEvent) -> Option<Accept> {
     match *event {
         ServerEvent::Connect(_) => Some(Box::new(ServerSession::accept_connect)),
         ServerEvent::Publish(stream, _) => Some(Box::new(move |s| s.accept_publish(stream))),

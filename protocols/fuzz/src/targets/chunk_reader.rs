@@ -1,6 +1,7 @@
 //! The chunk reader against any peer.
 //!
-//! Byte 0: the size of the pieces in which the rest arrives, 0 for one piece. Byte 1: selects limits.
+//! Byte 0: the size of the pieces in which the rest arrives, 0 for one piece. Byte 1: selects
+//! limits.
 
 use bytes::BytesMut;
 use corelay_protocols::rtmp::Error;

@@ -1,7 +1,7 @@
 //! Both sides of the handshake against any peer.
 //!
-//! Byte 0: bit 0 client or server, bit 1 the client's style. Byte 1: the size of the pieces in which
-//! the rest arrives, 0 for one piece.
+//! Byte 0: bit 0 client or server, bit 1 the client's style. Byte 1: the size of the pieces in
+//! which the rest arrives, 0 for one piece.
 
 use bytes::BytesMut;
 use corelay_protocols::rtmp::Error;

@@ -3,6 +3,7 @@
 pub mod chunk_reader;
 pub mod handshake;
 pub mod http_request;
+pub mod rtmp_session;
 pub mod websocket;
 
 /// A target: its name, which is also the name of its corpus folder, and its function.
@@ -13,5 +14,6 @@ pub const ALL: &[Target] = &[
     ("chunk_reader", chunk_reader::run), //
     ("handshake", handshake::run),
     ("http_request", http_request::run),
+    ("rtmp_session", rtmp_session::run),
     ("websocket", websocket::run),
 ];

@@ -426,6 +426,10 @@ fn a_server_that_stops_ends_every_state() {
     let mut idle = session();
     idle.shut_down();
     assert_eq!(idle.poll_event(), Some(Event::Closed));
+    let mut unasked = session();
+    send(&mut unasked, GET).expect("a request");
+    unasked.shut_down();
+    assert_eq!(unasked.poll_event(), Some(Event::Closed), "the play is not asked any more");
     let (mut waiting, _) = asked(GET);
     waiting.shut_down();
     assert_eq!(statuses(&output(&mut waiting)), [503]);

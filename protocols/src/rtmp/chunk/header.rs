@@ -108,12 +108,12 @@ fn parse_basic(bytes: &[u8]) -> Option<(u8, u32, usize)> {
 /// Bytes of the extended timestamp at the start of a type 3 chunk's data: 4 or 0; `None`: cannot be
 /// told yet.
 ///
-/// The specification has type 3 chunks repeat the field (5.3.1.3) and Flash Media Server, ffmpeg and
-/// librtmp do; some old encoders and servers do not. The field is known beforehand, so it is
-/// recognised by its value: the last header's field, or (seen from peers that send deltas but repeat
-/// times) the message's absolute timestamp. The first byte that differs decides. So the messages of a
-/// peer that does not repeat it are not held back, except one that ends in a chunk of under 4 bytes
-/// that look like the field: it comes with the chunk behind it.
+/// The specification has type 3 chunks repeat the field (5.3.1.3) and Flash Media Server, ffmpeg
+/// and librtmp do; some old encoders and servers do not. The field is known beforehand, so it is
+/// recognised by its value: the last header's field, or (seen from peers that send deltas but
+/// repeat times) the message's absolute timestamp. The first byte that differs decides. So the
+/// messages of a peer that does not repeat it are not held back, except one that ends in a chunk of
+/// under 4 bytes that look like the field: it comes with the chunk behind it.
 fn repeated_timestamp(rest: &[u8], values: [u32; 2]) -> Option<usize> {
     let seen = rest.get(..4).unwrap_or(rest);
     if !values.iter().any(|value| value.to_be_bytes().starts_with(seen)) {

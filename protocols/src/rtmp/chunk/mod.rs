@@ -6,12 +6,12 @@
 //! ```
 //!
 //! Reading is stateful ([`ChunkReader`]): headers refer to the headers before them. Writing is not:
-//! every message leaves with a full (type 0) header and type 3 continuations, so the same bytes serve
-//! every viewer, and two writers can share one connection at message boundaries.
+//! every message leaves with a full (type 0) header and type 3 continuations, so the same bytes
+//! serve every viewer, and two writers can share one connection at message boundaries.
 //!
 //! Invariants
-//! - The reader consumes its whole input, split anywhere by the transport, and never holds more than
-//!   a partial header ([`header::HEADER_BYTES_MAX`] bytes) beside the messages under way.
+//! - The reader consumes its whole input, split anywhere by the transport, and never holds more
+//!   than a partial header ([`header::HEADER_BYTES_MAX`] bytes) beside the messages under way.
 //! - A message's bytes are copied once, from the input into the buffer that becomes its payload
 //!   (again only while a message above [`reader::RESERVE_BYTES_MAX`] grows).
 //! - Set Chunk Size and Abort take effect on the very next chunk: the reader applies them itself.

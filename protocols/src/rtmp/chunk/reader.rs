@@ -10,7 +10,8 @@ use crate::rtmp::event::MessageStreamId;
 /// What a peer may make the reader hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReaderLimits {
-    /// Largest chunk size the peer may set, in bytes, 1..=0x7FFF_FFFF. It costs no memory by itself.
+    /// Largest chunk size the peer may set, in bytes, 1..=0x7FFF_FFFF. It costs no memory by
+    /// itself.
     pub chunk_size_max: u32,
     /// Largest message, in bytes. All messages under way together may take twice as much.
     pub message_bytes_max: u32,
@@ -44,8 +45,8 @@ pub struct Message {
 ///
 /// What a header leaves out comes from the header before it on its chunk stream. Two points of the
 /// specification that peers read differently are settled as the senders in the field have it:
-/// - A type 3 chunk that begins a message repeats the last delta; after a type 0 header the delta is
-///   that header's timestamp (5.3.1.2.4). ffmpeg sends it in exactly this sense.
+/// - A type 3 chunk that begins a message repeats the last delta; after a type 0 header the delta
+///   is that header's timestamp (5.3.1.2.4). ffmpeg sends it in exactly this sense.
 /// - A type 1 header may open chunk stream 2: librtmp answers pings so. It counts from time 0 on
 ///   message stream 0. On any other chunk stream the first header must be of type 0.
 #[derive(Debug)]
@@ -83,9 +84,9 @@ struct ChunkStream {
     buffer: Vec<u8>,
 }
 
-/// Messages up to this size get their buffer at once, larger ones as their bytes arrive: a length of
-/// 16 MiB costs nothing until it is sent. Low enough that thousands of idle peers with one message
-/// under way stay small, high enough that only large keyframes are ever moved.
+/// Messages up to this size get their buffer at once, larger ones as their bytes arrive: a length
+/// of 16 MiB costs nothing until it is sent. Low enough that thousands of idle peers with one
+/// message under way stay small, high enough that only large keyframes are ever moved.
 pub const RESERVE_BYTES_MAX: usize = 64 << 10;
 
 impl ChunkReader {
@@ -104,8 +105,8 @@ impl ChunkReader {
         }
     }
 
-    /// Consumes `input` from the front up to the end of the next message and returns it; `Ok(None)`:
-    /// all of `input` is consumed and no further message is complete.
+    /// Consumes `input` from the front up to the end of the next message and returns it;
+    /// `Ok(None)`: all of `input` is consumed and no further message is complete.
     ///
     /// # Errors
     /// The peer broke the chunk rules or a limit; the connection is finished.
@@ -129,7 +130,8 @@ impl ChunkReader {
     /// Sets the peer's chunk size, in bytes, from its next chunk on.
     ///
     /// # Errors
-    /// `Violation` for 0 or a set top bit; `LimitExceeded` above the limit (setting `chunk_size_in_max`).
+    /// `Violation` for 0 or a set top bit; `LimitExceeded` above the limit (setting
+    /// `chunk_size_in_max`).
     pub fn set_chunk_size(&mut self, chunk_size: u32) -> Result<(), Error> {
         if chunk_size == 0 || chunk_size > CHUNK_SIZE_WIRE_MAX {
             return Err(Error::Violation("Set Chunk Size to 0, or with its top bit set"));
@@ -139,8 +141,8 @@ impl ChunkReader {
         Ok(())
     }
 
-    /// Drops the message under way on a chunk stream, if there is one. What its headers said of time
-    /// and shape stays, for the headers that follow.
+    /// Drops the message under way on a chunk stream, if there is one. What its headers said of
+    /// time and shape stays, for the headers that follow.
     pub fn abort(&mut self, chunk_stream_id: u32) {
         let Some(index) = self.streams.iter().position(|stream| stream.id == chunk_stream_id)
         else {
@@ -336,7 +338,8 @@ impl ChunkStream {
         self.time.extended.then_some([self.time.ms, self.timestamp_ms])
     }
 
-    /// Makes room for `more` bytes: the whole message if it is small, else four times what there is.
+    /// Makes room for `more` bytes: the whole message if it is small, else four times what there
+    /// is.
     fn reserve(&mut self, more: usize) {
         if self.buffer.capacity() - self.buffer.len() >= more {
             return;

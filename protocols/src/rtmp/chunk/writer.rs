@@ -29,7 +29,8 @@ impl ChunkWriter {
     }
 
     /// Sets the chunk size of the messages from here on, 1..=0x7FFF_FFFF bytes (a value outside is
-    /// brought into the range). The caller has just written the Set Chunk Size message that says so.
+    /// brought into the range). The caller has just written the Set Chunk Size message that says
+    /// so.
     pub fn set_chunk_size(&mut self, chunk_size: u32) {
         self.chunk_size = chunk_size.clamp(1, CHUNK_SIZE_WIRE_MAX);
     }

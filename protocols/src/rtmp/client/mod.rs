@@ -110,7 +110,8 @@ impl ClientSession {
     /// is as in [`MediaMessage`]; metadata are sent with `@setDataFrame`.
     pub fn send_media(&mut self, kind: MediaKind, timestamp_ms: u32, payload: &[u8]) -> bool {
         let publishes = matches!(self.settings.role, ClientRole::Publish(_));
-        if !publishes || self.step != Step::Running {
+        let open = matches!(self.phase, Phase::Chunks(_)) && self.step == Step::Running;
+        if !publishes || !open {
             return false;
         }
         let mut header = Vec::new();

@@ -7,9 +7,9 @@
 //!  scheme 0   time(4) version(4) [offset(4) .. digest(32) ..](764) key block(764)
 //!  scheme 1   time(4) version(4) key block(764) [offset(4) .. digest(32) ..](764)
 //! ```
-//! The digest lies at (sum of the four offset bytes) mod 728 behind them. It covers the packet without
-//! itself. S2 and C2 end in a signature over their first 1504 bytes, keyed with an HMAC of the digest
-//! that the peer sent.
+//! The digest lies at (sum of the four offset bytes) mod 728 behind them. It covers the packet
+//! without itself. S2 and C2 end in a signature over their first 1504 bytes, keyed with an HMAC of
+//! the digest that the peer sent.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;

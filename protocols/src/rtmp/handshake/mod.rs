@@ -7,18 +7,18 @@
 //!                                           <- S0(1) S1(1536) S2(1536)
 //!  C2(1536)                                 ->
 //! ```
-//! In the plain form the version field of C1 is zero and S2 and C2 echo C1 and S1. In the digest form
-//! the version field is not zero, C1 and S1 carry an HMAC at a place computed from four of their
-//! bytes ([`digest`]), and S2 and C2 are signed with it.
+//! In the plain form the version field of C1 is zero and S2 and C2 echo C1 and S1. In the digest
+//! form the version field is not zero, C1 and S1 carry an HMAC at a place computed from four of
+//! their bytes ([`digest`]), and S2 and C2 are signed with it.
 //!
 //! Invariants
 //! - Nothing behind the handshake is consumed: a peer may send its first chunk with C2.
-//! - The buffer of a packet is allocated when its first byte arrives and freed when it is answered; a
-//!   connection that says nothing costs nothing here.
+//! - The buffer of a packet is allocated when its first byte arrives and freed when it is answered;
+//!   a connection that says nothing costs nothing here.
 //! - The random bytes come from the caller's seed by a small generator ([`random`]). They fill the
-//!   packets; no secret depends on them, and the digest keys are public constants: the digest proves
-//!   that both sides know the convention, not who they are. So digests are compared with `==`; a
-//!   comparison in constant time would protect nothing.
+//!   packets; no secret depends on them, and the digest keys are public constants: the digest
+//!   proves that both sides know the convention, not who they are. So digests are compared with
+//!   `==`; a comparison in constant time would protect nothing.
 
 use bytes::BytesMut;
 
@@ -108,7 +108,8 @@ fn check_version(version: u8, rest: &[u8]) -> Result<(), Error> {
     Err(Error::Malformed { at: 0, what })
 }
 
-/// The first bytes are those of an HTTP method or of an HTTP reply; three tell them apart from chance.
+/// The first bytes are those of an HTTP method or of an HTTP reply; three tell them apart from
+/// chance.
 fn is_http(first: u8, rest: &[u8]) -> bool {
     let Some(rest) = rest.get(..2) else { return false };
     let starts = [b"GET", b"POS", b"PUT", b"HEA", b"OPT", b"DEL", b"CON", b"PRI", b"HTT"];

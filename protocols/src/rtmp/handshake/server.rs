@@ -13,8 +13,8 @@ use crate::rtmp::error::Error;
 /// The server's side of the handshake; legal order: `push` until it is done.
 ///
 /// C1 with a valid digest is answered with a digest of the same scheme. C1 without one is answered
-/// plainly, also when its version field promises one: some encoders set the field and send no digest.
-/// C2 is counted, not compared: clients are known that do not echo S1.
+/// plainly, also when its version field promises one: some encoders set the field and send no
+/// digest. C2 is counted, not compared: clients are known that do not echo S1.
 #[derive(Debug)]
 pub struct ServerHandshake {
     random: Random,
@@ -39,8 +39,8 @@ impl ServerHandshake {
     /// Takes the client's bytes and appends the answer to `out`.
     ///
     /// # Errors
-    /// `Unsupported` for RTMPE, `Malformed` for a peer that does not speak RTMP; nothing is answered
-    /// to either.
+    /// `Unsupported` for RTMPE, `Malformed` for a peer that does not speak RTMP; nothing is
+    /// answered to either.
     pub fn push(&mut self, input: &[u8], out: &mut BytesMut) -> Result<Progress, Error> {
         let mut rest = input;
         loop {
@@ -103,5 +103,6 @@ impl ServerHandshake {
 }
 
 /// The version in an S1 with digest. ffmpeg looks for a digest from 3 on, and Flash Player takes
-/// H.264 from servers from 3.0.1 on; 4.5.0.1 is a release of Flash Media Server that every client knows.
+/// H.264 from servers from 3.0.1 on; 4.5.0.1 is a release of Flash Media Server that every client
+/// knows.
 const SERVER_VERSION: [u8; 4] = [4, 5, 0, 1];

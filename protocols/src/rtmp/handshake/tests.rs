@@ -73,6 +73,18 @@ fn digests_and_signatures_are_those_of_an_independent_computation() {
             assert_eq!(digest::find(&packet, side, first), Some((scheme, digest)));
         }
     }
+    // Offset bytes whose sum is over the modulus.
+    for (scheme, offset_at, at, hex) in [
+        (Scheme::Zero, 8, 304, "c1c4d86ce5cca20618851620a8624740"),
+        (Scheme::One, 772, 1068, "95d2828697a0ae79e41b97743880c62d"),
+    ] {
+        let mut packet = pattern();
+        packet[8..12].fill(0xFF);
+        packet[772..776].fill(0xFF);
+        let digest = digest::imprint(&mut packet, Side::Client, scheme);
+        assert_eq!(packet[offset_at..offset_at + 4], [0xFF; 4]);
+        assert_eq!((&packet[at..at + 32], to_hex(&digest[..16]).as_str()), (&digest[..], hex));
+    }
     let answered: digest::Digest = std::array::from_fn(|at| at as u8);
     let golden = [
         (Side::Client, "284c96e80458de5bca470ddda3f8a553"),

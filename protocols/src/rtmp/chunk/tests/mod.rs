@@ -258,6 +258,14 @@ fn data_that_starts_like_an_unrepeated_extended_timestamp_is_not_lost() {
 }
 
 #[test]
+fn data_that_equals_a_short_timestamp_is_not_taken_for_it() {
+    let body = [body(128), vec![0, 0, 3, 0xE8], body(128)].concat();
+    let mut input = full(5, 1000, 260, 9);
+    input.extend([&body[..128], &[0xC5], &body[128..256], &[0xC5], &body[256..]].concat());
+    assert_eq!(read(&input).unwrap(), [message(5, 1000, 9, &body)]);
+}
+
+#[test]
 fn chunk_size_change_applies_to_the_next_chunk() {
     let body = body(300);
     let mut input = full(6, 1, 300, 9);
@@ -391,6 +399,21 @@ fn a_lying_length_costs_nothing_until_it_is_sent() {
     let start = [full(6, 0, 1 << 20, 9), vec![0; 128]].concat();
     assert_eq!(reader.push(&mut start.as_slice()), Ok(None));
     assert_eq!(reader.reserved_bytes(), reader::RESERVE_BYTES_MAX);
+}
+
+#[test]
+fn a_large_message_grows_in_few_steps() {
+    let mut out = BytesMut::new();
+    ChunkWriter::new().write(6, 0, 9, MessageStreamId(1), &body(1 << 20), &mut out);
+    let mut reader = ChunkReader::new(LIMITS);
+    let mut sizes = Vec::new();
+    for mut piece in out[..out.len() - 1].chunks(1000) {
+        assert_eq!(reader.push(&mut piece), Ok(None));
+        sizes.push(reader.reserved_bytes());
+    }
+    sizes.dedup();
+    assert_eq!(sizes.len(), 3);
+    assert_eq!((sizes[0], sizes[2]), (reader::RESERVE_BYTES_MAX, 1 << 20));
 }
 
 #[test]
