@@ -13,6 +13,8 @@ pub mod codec;
 pub mod container;
 pub mod sink;
 
-pub use access_unit::{AccessUnit, FlvBody, Timestamp, TrackFilter, TrackId, TrackInfo, TrackKind, UnitKind};
+pub use access_unit::{
+    AccessUnit, FlvBody, Timestamp, TrackFilter, TrackId, TrackInfo, TrackKind, UnitKind,
+};
 pub use codec::CodecId;
 pub use sink::ByteSink;

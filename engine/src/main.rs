@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use corelay::{Server, StartError, banner, logging};
+use corelay::{Server, StartError, banner, logging, preflight};
 use corelay_config::Config;
 
 #[global_allocator]
@@ -27,6 +27,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
+    preflight::use_small_pages();
     let arguments = Arguments::parse();
     let config = match Config::load(arguments.config.as_deref()) {
         Ok(config) => config,
@@ -50,7 +51,7 @@ fn main() -> ExitCode {
 }
 
 fn check(config: &Config) -> ExitCode {
-    match corelay::preflight::data_cpus(config) {
+    match preflight::data_cpus(config) {
         Ok(_) => {
             println!("the configuration is valid");
             ExitCode::SUCCESS

@@ -144,7 +144,7 @@ impl ServerBuilder {
         let mut listening = sockets.addresses;
         listening.extend(admin.as_ref().map(|(_, address)| ("admin", *address)));
         let admin = admin.map(|(listener, _)| listener);
-        let control = Control::new(config, links, budget, admin)?;
+        let control = Control::new(config, links, budget, admin);
         Ok(Server { control, cores, listening })
     }
 }
@@ -205,9 +205,7 @@ fn any_v6(like: SocketAddr) -> SocketAddr {
 }
 
 /// The admin listener has no SO_REUSEPORT: a second instance is refused by the kernel.
-fn open_admin(
-    address: SocketAddr,
-) -> Result<(std::net::TcpListener, SocketAddr), ListenError> {
+fn open_admin(address: SocketAddr) -> Result<(std::net::TcpListener, SocketAddr), ListenError> {
     let blame = |error: io::Error| ListenError::from_io(address, error);
     let listener = std::net::TcpListener::bind(address).map_err(blame)?;
     listener.set_nonblocking(true).map_err(blame)?;

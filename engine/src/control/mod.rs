@@ -8,7 +8,6 @@ mod api;
 mod link;
 mod metrics;
 
-use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -66,23 +65,19 @@ impl Stop {
 
 impl Control {
     /// A control plane over these cores, serving the API on `admin`.
-    ///
-    /// # Errors
-    /// The control CPU cannot be had.
     pub fn new(
         config: Arc<Config>,
         cores: Vec<CoreLink>,
         budget: Arc<Budget>,
         admin: Option<TcpListener>,
-    ) -> io::Result<Self> {
-        if let Some(cpu) = config.cores.control {
-            if !core_affinity::set_for_current(core_affinity::CoreId { id: cpu }) {
-                tracing::warn!("the control thread could not be pinned to CPU {cpu}");
-            }
+    ) -> Self {
+        let pinned = |id| core_affinity::set_for_current(core_affinity::CoreId { id });
+        if let Some(cpu) = config.cores.control.filter(|&cpu| !pinned(cpu)) {
+            tracing::warn!("the control thread could not be pinned to CPU {cpu}");
         }
         let links = Links::new(cores);
         let state = Arc::new(State { config, links, budget, started: Instant::now() });
-        Ok(Self { state, admin, stop: Stop::default() })
+        Self { state, admin, stop: Stop::default() }
     }
 
     /// A handle that stops the server from another thread.

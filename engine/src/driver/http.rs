@@ -110,7 +110,9 @@ impl HttpDriver {
     }
 
     fn ask(&mut self, cx: &mut Context<'_>, request: PlayRequest) {
-        if let Err(why) = cx.applications.may_play(cx.hub, &request.app, &request.name, &request.query) {
+        if let Err(why) =
+            cx.applications.may_play(cx.hub, &request.app, &request.name, &request.query)
+        {
             self.session.reject_play(why.http_status(), why.text());
             return;
         }

@@ -28,7 +28,8 @@ mod tests {
 
     fn messages(stream: MessageStreamId) -> Vec<u8> {
         let mut bytes = Vec::new();
-        for (time, length) in [(0, 0), (5, 1), (70, 128), (0x0100_0000, 300), (0xffff_ffff, 1_000)] {
+        for (time, length) in [(0, 0), (5, 1), (70, 128), (0x0100_0000, 300), (0xffff_ffff, 1_000)]
+        {
             let payload = vec![0x17; length];
             chunk::write_media(MediaKind::Video, time, stream, &[9], &payload, 128, &mut bytes);
             chunk::write_media(MediaKind::Audio, time, stream, &[], &payload, 128, &mut bytes);

@@ -8,8 +8,8 @@ use corelay_config::Policy;
 use corelay_protocols::Session as _;
 use corelay_protocols::rtmp::event::{ConnectRequest, PlayStart};
 use corelay_protocols::rtmp::{
-    Error, MediaKind, MediaMessage, MessageStreamId, PlayEnd, PlayRefusal, PlayRequest, PublishEnd, PublishKind, PublishRefusal, PublishRequest, ServerEvent,
-    ServerSession, ServerSettings,
+    Error, MediaKind, MediaMessage, MessageStreamId, PlayEnd, PlayRefusal, PlayRequest, PublishEnd,
+    PublishKind, PublishRefusal, PublishRequest, ServerEvent, ServerSession, ServerSettings,
 };
 use smallvec::SmallVec;
 use tracing::Level;
@@ -276,7 +276,9 @@ impl RtmpDriver {
         self.asking = false;
         let (code, text) = match why {
             Refusal::NameTaken => (PublishRefusal::BadName, "somebody publishes there already"),
-            Refusal::TooMany => (PublishRefusal::Denied, "the server has as many streams as it may"),
+            Refusal::TooMany => {
+                (PublishRefusal::Denied, "the server has as many streams as it may")
+            }
             Refusal::Stopping => (PublishRefusal::Denied, "the server is stopping"),
         };
         self.forget(cx, stream);
@@ -416,7 +418,8 @@ impl RtmpDriver {
         if !silent {
             return Ok(());
         }
-        let why = format!("the publisher sent no media for {idle_ms} ms (publisher_idle_timeout_ms)");
+        let why =
+            format!("the publisher sent no media for {idle_ms} ms (publisher_idle_timeout_ms)");
         Err(Ending::Fault(Failure::Timeout, why))
     }
 

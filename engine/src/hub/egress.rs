@@ -64,8 +64,9 @@ impl Muxer {
             return false;
         }
         let Some(tag) = flv::mux::tag_body(unit) else { return false };
-        // FLV and RTMP times are 32 bits of milliseconds and wrap by definition.
-        let time = at.as_millis() as u32;
+        // FLV and RTMP times are 32 bits of milliseconds and wrap by definition. Metadata has no time:
+        // it stands at 0, because players take later metadata for a data track.
+        let time = if unit.kind == UnitKind::Metadata { 0 } else { at.as_millis() as u32 };
         match self.egress.form {
             Form::Rtmp => {
                 let kind = media_kind(tag.tag_type);
@@ -83,16 +84,12 @@ impl Muxer {
         true
     }
 
-    /// Writes what a decoder must know before a frame at `at`, for a viewer that starts there. Metadata
-    /// stands at time 0: players take a later one for a data track.
+    /// Writes what a decoder must know before a frame at `at`, for a viewer that starts there.
     pub fn write_prologue(&self, prologue: &Prologue, at: Timestamp, out: &mut impl ByteSink) {
         let is_metadata = |unit: &Unit| unit.access_unit.kind == UnitKind::Metadata;
         let (metadata, others): (Vec<_>, Vec<_>) =
             prologue.units().iter().partition(|unit| is_metadata(unit));
-        for unit in metadata {
-            self.write(&unit.access_unit, Timestamp(0), out);
-        }
-        for unit in others {
+        for unit in metadata.into_iter().chain(others) {
             self.write(&unit.access_unit, at, out);
         }
     }

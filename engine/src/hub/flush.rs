@@ -46,6 +46,11 @@ impl Controller {
         self.busy
     }
 
+    /// True when the load makes some flushes wait.
+    pub fn defers(&self) -> bool {
+        self.audio_rides || self.interval.0 > 0
+    }
+
     /// The interval in force for a policy with these bounds.
     pub fn interval(&self, bounds: FlushBounds) -> Micros {
         self.interval.max(bounds.min).min(bounds.max.max(bounds.min))

@@ -33,8 +33,8 @@ pub use key::StreamKey;
 pub use log::Gather;
 pub use memory::{Budget, SegmentPool};
 pub use message::{
-    CloseReason, ConnectionId, Control, EndReason, Media, Notice, PublisherId, PublisherInfo, Refusal,
-    StreamUid,
+    CloseReason, ConnectionId, Control, EndReason, Media, Notice, PublisherId, PublisherInfo,
+    Refusal, StreamUid,
 };
 pub use outlet::Notices;
 pub use play::PlayOptions;

@@ -8,11 +8,11 @@
 
 use bytes::Bytes;
 
+use super::egress::Muxer;
 use super::flush::Pending;
 use super::log::{EgressLog, Gather};
 use super::memory::SegmentPool;
 use super::message::{CloseReason, ConnectionId, Notice};
-use super::egress::Muxer;
 use super::subscriber::{Delivery, State, Subscriber};
 use super::unit::{Prologue, Unit};
 use crate::clock::{Clock, Micros};
@@ -349,7 +349,8 @@ impl Outlet {
     /// Forgets what no viewer and no joiner needs, and everything before `limit`.
     fn trim(&mut self, limit: u64) {
         let edge = self.log.edge();
-        let wanted = self.log.newest_entry().unwrap_or(edge).min(self.flushed_to.max(self.log.tail()));
+        let wanted =
+            self.log.newest_entry().unwrap_or(edge).min(self.flushed_to.max(self.log.tail()));
         if wanted <= self.log.tail() && limit <= self.log.tail() {
             return;
         }
@@ -435,13 +436,7 @@ fn prologue_bytes(muxer: &Muxer, log: &EgressLog, at: u64, prologue: &Prologue) 
     bytes.into()
 }
 
-fn begin(
-    subscriber: &mut Subscriber,
-    at: u64,
-    prologue: Bytes,
-    seen: Seen,
-    notices: &mut Notices,
-) {
+fn begin(subscriber: &mut Subscriber, at: u64, prologue: Bytes, seen: Seen, notices: &mut Notices) {
     let connection = subscriber.connection;
     if matches!(subscriber.state, State::Waiting(_)) {
         let (tag, Seen { video, audio }) = (subscriber.tag, seen);

@@ -43,8 +43,7 @@ impl Hub {
         let replica = self.replica_slot(key, now)?;
         let place = self.place_in(replica, options.egress, now);
         let id = SubscriberId(self.places.insert(place) as u32);
-        let delivery =
-            if options.readdressed { Delivery::Readdressed } else { Delivery::Shared };
+        let delivery = if options.readdressed { Delivery::Readdressed } else { Delivery::Shared };
         let outlet = self.replicas[replica].outlet(place.outlet);
         let edge = outlet.log().edge();
         let index = outlet.attach(Subscriber {

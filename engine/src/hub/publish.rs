@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
+use super::Hub;
 use super::key::StreamKey;
 use super::message::{
     ConnectionId, Control, EndReason, Media, Notice, PublisherId, PublisherInfo, Refusal, StreamUid,
 };
 use super::stream::{Stream, Takeover};
 use super::unit::Unit;
-use super::Hub;
 use crate::clock::Micros;
 use crate::mesh::CoreIndex;
 use corelay_codecs::AccessUnit;
@@ -157,7 +157,8 @@ impl Hub {
     /// Tells the cores with viewers that the stream is live.
     fn announce(&mut self, slot: usize) {
         let stream = &mut self.streams[slot];
-        let cores: Vec<CoreIndex> = stream.cores().iter().map(|interested| interested.core).collect();
+        let cores: Vec<CoreIndex> =
+            stream.cores().iter().map(|interested| interested.core).collect();
         for core in cores {
             let message = self.snapshot_message(slot, false);
             self.tell(core, message);

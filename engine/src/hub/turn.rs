@@ -1,9 +1,9 @@
 //! What the hub does as time passes: flushes, the slow-viewer policy, waits that end.
 
+use super::Hub;
 use super::flush::FlushBounds;
 use super::message::EndReason;
 use super::outlet::MemoryLimit;
-use super::Hub;
 use crate::clock::Micros;
 
 /// What a flush left behind.
@@ -106,6 +106,11 @@ impl Hub {
             max: Micros::from_millis(policy.max_ms),
         };
         self.stats.flush_interval_us.set(self.controller.interval(bounds).0);
+    }
+
+    /// True when flushes wait for their time, or may soon: the tick must be fine.
+    pub fn defers(&self) -> bool {
+        !self.unflushed.is_empty() || self.controller.defers()
     }
 
     /// Refuses new publications, and sends everybody home.

@@ -151,7 +151,10 @@ impl<C, M> Port<C, M> {
 
     /// True when any other core has sent something that has not been received.
     pub fn has_input(&self) -> bool {
-        self.inlets.iter().flatten().any(|inlet| !inlet.control.is_empty() || !inlet.media.is_empty())
+        self.inlets
+            .iter()
+            .flatten()
+            .any(|inlet| !inlet.control.is_empty() || !inlet.media.is_empty())
     }
 
     /// Receives one batch: fills `control`, then `media`, with the sender of each message. The order of

@@ -32,9 +32,10 @@ impl AddressLimit {
     /// Counts a connection in. False, and nothing counted, when the address has too many.
     pub fn enter(&self, address: IpAddr) -> bool {
         let key = network(address);
-        let counts = self.rows.each_ref().map(|row| row.counter(key).fetch_add(1, Ordering::Relaxed));
-        let over = self.connections_max > 0
-            && counts.iter().all(|&before| before >= self.connections_max);
+        let counts =
+            self.rows.each_ref().map(|row| row.counter(key).fetch_add(1, Ordering::Relaxed));
+        let over =
+            self.connections_max > 0 && counts.iter().all(|&before| before >= self.connections_max);
         if over {
             self.leave(address);
         }
@@ -81,7 +82,10 @@ mod tests {
         limit.leave(one);
         assert!(limit.enter(one));
         assert!(!limit.enter(one));
-        assert!(!limit.enter("::ffff:192.0.2.1".parse().unwrap()), "the mapped form is the same host");
+        assert!(
+            !limit.enter("::ffff:192.0.2.1".parse().unwrap()),
+            "the mapped form is the same host"
+        );
     }
 
     #[test]

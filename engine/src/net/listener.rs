@@ -110,10 +110,7 @@ pub fn bind(address: SocketAddr, count: usize, tcp: &TcpOptions) -> Result<Bound
 ///
 /// # Errors
 /// The accept failed: out of descriptors or memory, or a peer that is gone already.
-pub fn accept(
-    listener: &OwnedFd,
-    tcp: &TcpOptions,
-) -> io::Result<Option<(OwnedFd, SocketAddr)>> {
+pub fn accept(listener: &OwnedFd, tcp: &TcpOptions) -> io::Result<Option<(OwnedFd, SocketAddr)>> {
     // socket2's accept sets close-on-exec in the same call; non-blocking needs one more.
     let (socket, peer) = match SockRef::from(listener).accept() {
         Ok(accepted) => accepted,

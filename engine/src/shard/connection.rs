@@ -74,12 +74,7 @@ impl Connection {
     ///
     /// # Errors
     /// The socket failed.
-    pub fn pump(
-        &mut self,
-        hub: &mut Hub,
-        stats: &CoreStats,
-        now: Micros,
-    ) -> io::Result<Pumped> {
+    pub fn pump(&mut self, hub: &mut Hub, stats: &CoreStats, now: Micros) -> io::Result<Pumped> {
         loop {
             let (sent, wanted) = {
                 let slices = self.gather(hub);

@@ -89,8 +89,7 @@ impl Shard {
         let now = self.clock.now();
         self.serial = self.serial.wrapping_add(1);
         let entry = self.connections.vacant_entry();
-        let id =
-            ConnectionId { core: self.core, slot: entry.key() as u32, serial: self.serial };
+        let id = ConnectionId { core: self.core, slot: entry.key() as u32, serial: self.serial };
         entry.insert(Connection {
             id,
             peer,

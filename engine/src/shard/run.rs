@@ -209,8 +209,7 @@ fn admit(shard: &Shared, listener: &ListenerSpec, socket: OwnedFd, peer: SocketA
 async fn serve_connection(shard: Shared, id: ConnectionId, socket: OwnedFd) {
     let mut socket = Socket::new(socket);
     loop {
-        let next =
-            poll_fn(|cx| shard.borrow_mut().poll_connection(id, &mut socket, cx)).await;
+        let next = poll_fn(|cx| shard.borrow_mut().poll_connection(id, &mut socket, cx)).await;
         match next {
             Next::End => break,
             Next::LetIoIn => rt::let_io_in().await,
@@ -243,7 +242,8 @@ async fn flush(shard: Shared) {
 /// The coarse clock of the core.
 async fn tick(shard: Shared) {
     loop {
-        rt::sleep(TICK).await;
+        let pause = if shard.borrow().hub.defers() { TICK } else { TICK_AT_LEISURE };
+        rt::sleep(pause).await;
         shard.borrow_mut().tick();
     }
 }
@@ -286,7 +286,9 @@ impl Shard {
 
 /// The read buffer of a core: large enough that a fast publisher is read in few calls.
 const SCRATCH_BYTES: usize = 128 << 10;
-/// The coarse tick.
+/// The coarse tick while flushes wait for their time.
 const TICK: Duration = Duration::from_millis(5);
+/// The tick while nothing does: a wake-up costs some 40 us, and timeouts are coarser than this.
+const TICK_AT_LEISURE: Duration = Duration::from_millis(25);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const STOP_POLL: Duration = Duration::from_millis(10);

@@ -52,9 +52,8 @@ impl Shard {
         connection.timer_at = None;
         if connection.deadline().is_some_and(|at| at <= now) {
             let write_timeout_ms = connection.write_timeout_ms;
-            let stuck = connection
-                .blocked
-                .is_some_and(|since| now.millis_since(since) >= write_timeout_ms);
+            let stuck =
+                connection.blocked.is_some_and(|since| now.millis_since(since) >= write_timeout_ms);
             if connection.closing.is_some() {
                 connection.wake();
                 return;

@@ -186,10 +186,8 @@ impl Shard {
         self.hand_over_notices(now);
         self.hub.ring_bells();
         self.flush_left = left == Left::Now;
-        if self.flush_left {
-            if let Some(flusher) = &self.flusher {
-                flusher.wake_by_ref();
-            }
+        if let Some(flusher) = self.flusher.as_ref().filter(|_| self.flush_left) {
+            flusher.wake_by_ref();
         }
     }
 
@@ -238,10 +236,8 @@ impl Shard {
     fn settle_connection(&mut self, id: Option<ConnectionId>, now: Micros) {
         let Some(id) = id else { return };
         self.schedule(id);
-        if let Some(connection) = self.connection(id) {
-            if connection.blocked.is_none() {
-                self.pump(id, now);
-            }
+        if self.connection(id).is_some_and(|connection| connection.blocked.is_none()) {
+            self.pump(id, now);
         }
         if let Some(connection) = self.connection(id) {
             connection.wake();

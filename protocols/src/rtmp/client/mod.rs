@@ -16,8 +16,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use corelay_codecs::amf::{Limits, Value, amf0};
 
-use super::chunk::{ChunkReader, Message, ReaderLimits, write_media};
 use self::commands::transaction;
+use super::chunk::{ChunkReader, Message, ReaderLimits, write_media};
 use super::command::without_format_byte;
 use super::error::Error;
 use super::event::{MediaKind, MediaMessage, MessageStreamId};
@@ -218,8 +218,12 @@ impl ClientSession {
                 let limit_ms = settings.idle_timeout_ms;
                 let plays = matches!(settings.role, ClientRole::Play(_));
                 let deadline = self.received + limit_ms;
-                (plays && limit_ms > 0)
-                    .then_some((deadline, "media from the server", "idle_timeout_ms", limit_ms))
+                (plays && limit_ms > 0).then_some((
+                    deadline,
+                    "media from the server",
+                    "idle_timeout_ms",
+                    limit_ms,
+                ))
             }
         }
     }
@@ -266,4 +270,3 @@ const INTERNAL_DATA: [&[u8]; 3] =
 
 /// More than any server uses.
 const CHUNK_STREAMS_MAX: usize = 64;
-

@@ -145,10 +145,10 @@ impl ServerSession {
             self.play_status(stream, "NetStream.Play.Reset", "Playing and resetting.", &name);
         }
         self.play_status(stream, "NetStream.Play.Start", "Started playing.", &name);
+        // Flash Media Server also sends NetStream.Data.Start here. No player needs it, and ffmpeg takes
+        // it for a third track of unknown content, which breaks copying all tracks.
         let access = [Value::from("|RtmpSampleAccess"), Value::from(true), Value::from(true)];
         self.output.data(stream, &access);
-        let start = Object::new().with("code", "NetStream.Data.Start");
-        self.output.data(stream, &[Value::from("onStatus"), start.into()]);
         let play = Play { name, audio: true, video: true, paused: false };
         self.begin_role(stream, Role::Playing(play));
         self.resume();

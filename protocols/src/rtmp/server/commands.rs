@@ -40,7 +40,10 @@ impl ServerSession {
             }
             "deleteStream" => self.delete_stream(stream, &command),
             "getStreamLength" => self.succeed(transaction_id, Value::Number(LENGTH_UNKNOWN)),
-            "checkBandwidth" | "_checkbw" => self.check_bandwidth(transaction_id),
+            "checkBandwidth" => self.check_bandwidth(transaction_id),
+            // Librtmp and ffmpeg answer every onBWDone with this call: an answer of that kind would
+            // never end.
+            "_checkbw" => self.succeed(transaction_id, Value::Undefined),
             "_result" | "_error" | "onBWDone" | "onStatus" | "close" => {}
             _ => {
                 self.counters.commands_unknown += 1;

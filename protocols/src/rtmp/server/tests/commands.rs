@@ -65,7 +65,7 @@ fn courtesies_of_publishers_are_answered_with_a_result() {
 fn questions_about_the_line_and_the_length_are_answered() {
     let mut peer = Peer::connected(ServerSettings::default());
     peer.call(S0, "_checkbw", 2.0, &[]);
-    assert_eq!(peer.replies(), ["0 _result 2", "0 onBWDone 0"]);
+    assert_eq!(peer.replies(), ["0 _result 2"], "librtmp would answer onBWDone with another call");
     peer.call(S0, "checkBandwidth", 0.0, &[]);
     assert_eq!(peer.replies(), ["0 onBWDone 0"]);
     peer.call(S0, "getStreamLength", 3.0, &[text("a")]);
@@ -262,7 +262,6 @@ fn accepted_play_is_announced_in_full() {
         "1 onStatus 0 NetStream.Play.Reset",
         "1 onStatus 0 NetStream.Play.Start",
         "1 data |RtmpSampleAccess",
-        "1 data onStatus NetStream.Data.Start",
     ];
     assert_eq!(peer.replies(), expected);
 }

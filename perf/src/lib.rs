@@ -1,0 +1,21 @@
+//! corelay's load generator and benchmark harness.
+//!
+//! It speaks standard protocols only, so it can be pointed at any server: [`publish`] sends streams
+//! by RTMP, [`play`] watches them by RTMP, HTTP-FLV, WebSocket-FLV or as a plain HTTP body, with
+//! thousands of players on one thread.
+//!
+//! Invariants
+//! - Every run ends by itself: joining, measuring and closing have deadlines.
+//! - Most players only count bytes (`MSG_TRUNC`: the kernel throws the media away, nothing is
+//!   copied); a sample of them parses everything and gives the figures about time.
+//! - All times are microseconds of `CLOCK_MONOTONIC`, so that a publisher and a player on the same
+//!   machine, in whichever process, read the same clock.
+
+pub mod client;
+pub mod figures;
+pub mod play;
+pub mod progress;
+pub mod publish;
+pub mod stamp;
+pub mod sys;
+pub mod target;

@@ -1,0 +1,44 @@
+//! Threads: where they run and how urgent they are; and the process's limit of descriptors.
+
+use std::io;
+
+/// Pins the calling thread to a CPU.
+///
+/// # Errors
+/// The CPU does not exist or is outside the affinity mask's reach.
+pub fn pin_to(cpu: usize) -> io::Result<()> {
+    // SAFETY: an all-zero set is a valid, empty one; CPU_SET stays within it for the checked range.
+    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    if cpu >= libc::CPU_SETSIZE as usize {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    // SAFETY: `cpu` is within the set.
+    unsafe { libc::CPU_SET(cpu, &mut set) };
+    // SAFETY: the set is live and of the size given; 0 is the calling thread.
+    let done = unsafe { libc::sched_setaffinity(0, size_of_val(&set), &set) };
+    if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Lets the calling thread go before the others on its CPU, where the process may ask for that;
+/// otherwise nothing changes.
+pub fn prefer() {
+    // SAFETY: no pointers. Linux takes a thread id for PRIO_PROCESS; 0 is the calling thread.
+    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, PREFERRED_NICE) };
+}
+
+/// Raises the soft limit of open descriptors to the hard one and returns it.
+pub fn raise_descriptor_limit() -> u64 {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: writes one rlimit into a live variable.
+    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) } < 0 {
+        return 0;
+    }
+    let before = limit.rlim_cur;
+    limit.rlim_cur = limit.rlim_max;
+    // SAFETY: reads one live rlimit.
+    let raised = unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) } == 0;
+    if raised { limit.rlim_cur } else { before }
+}
+
+/// Well before ordinary threads, and far from real-time priorities, which could starve them.
+const PREFERRED_NICE: libc::c_int = -10;
