@@ -152,9 +152,18 @@ fn raise_nofile() {
     set_limit(libc::RLIMIT_NOFILE, hard, hard);
 }
 
-/// The process's limit of open files.
-pub fn open_files_max() -> u64 {
-    limit(libc::RLIMIT_NOFILE).0
+/// What an operator should know although the server runs, in words.
+pub fn warnings(config: &Config) -> Vec<String> {
+    let (files, _) = limit(libc::RLIMIT_NOFILE);
+    let wanted = config.limits.connections_max as u64 + FILES_OF_OUR_OWN;
+    let short = (files < wanted).then(|| {
+        format!(
+            "limits.connections_max is {}, but this process may open only {files} files: raise \
+             RLIMIT_NOFILE (LimitNOFILE in the systemd unit, ulimit -n) to {wanted} or more",
+            config.limits.connections_max
+        )
+    });
+    short.into_iter().collect()
 }
 
 fn limit(resource: libc::__rlimit_resource_t) -> (u64, u64) {
@@ -173,6 +182,8 @@ fn set_limit(resource: libc::__rlimit_resource_t, soft: u64, hard: u64) -> bool 
 const KERNEL_MIN: (u32, u32) = (5, 8);
 /// The reactor refuses to start with less.
 const MEMLOCK_BYTES_MIN: u64 = 512 << 10;
+/// Listeners, rings, event descriptors, log files: a generous count for a large machine.
+const FILES_OF_OUR_OWN: u64 = 1_024;
 const IO_URING_PARAMS_BYTES: usize = 120;
 
 #[cfg(test)]
@@ -193,6 +204,15 @@ mod tests {
         check_host().unwrap();
         let (soft, hard) = limit(libc::RLIMIT_NOFILE);
         assert_eq!(soft, hard);
+    }
+
+    #[test]
+    fn more_connections_than_files_are_said_at_start() {
+        let config = Config::parse("[limits]\nconnections_max = 10000000\n", "test").unwrap();
+        let warnings = warnings(&config);
+        assert!(warnings[0].contains("RLIMIT_NOFILE"), "{warnings:?}");
+        let config = Config::parse("[limits]\nconnections_max = 10\n", "test").unwrap();
+        assert_eq!(super::warnings(&config), [""; 0]);
     }
 
     #[test]

@@ -106,6 +106,9 @@ impl ServerBuilder {
     pub fn start(self) -> Result<Server, StartError> {
         let cpus = preflight::data_cpus(&self.config)?;
         preflight::check_host()?;
+        for warning in preflight::warnings(&self.config) {
+            tracing::warn!("{warning}");
+        }
         let config = Arc::new(self.config);
         let mut sockets = Listeners::open(&config, cpus.len())?;
         let admin = config.admin.listen.map(open_admin).transpose()?;

@@ -101,6 +101,13 @@ impl Links {
         }
     }
 
+    /// Waits until any core has ended, which none does of its own accord.
+    pub(super) async fn one_ended(&self) {
+        while !self.lock().iter().any(CoreLink::is_over) {
+            tokio::time::sleep(DEATH_POLL).await;
+        }
+    }
+
     pub(super) fn drain_logs(&self) {
         for core in self.lock().iter_mut() {
             core.logs.drain();
@@ -128,4 +135,5 @@ impl Links {
 }
 
 const SNAPSHOT_WAIT: Duration = Duration::from_secs(1);
+const DEATH_POLL: Duration = Duration::from_millis(500);
 const END_POLL: Duration = Duration::from_millis(5);

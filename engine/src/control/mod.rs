@@ -123,6 +123,7 @@ impl Control {
         tokio::select! {
             () = asked => "asked to stop",
             why = stop_signal() => why,
+            () = self.state.links.one_ended() => "a core has died",
         }
     }
 }

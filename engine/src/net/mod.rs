@@ -10,5 +10,5 @@ mod tcp_info;
 
 pub use address_limit::AddressLimit;
 pub use listener::{Bound, ListenError, TcpOptions, accept, bind};
-pub use send::send;
+pub use send::{send, shut_output};
 pub use tcp_info::{TcpInfo, tcp_info};

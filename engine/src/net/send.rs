@@ -30,6 +30,12 @@ pub fn send(fd: RawFd, slices: &[IoSlice<'_>]) -> io::Result<usize> {
     }
 }
 
+/// Ends our side of a connection: what was sent still arrives, and the peer sees the end of it.
+pub fn shut_output(fd: RawFd) {
+    // SAFETY: no pointers; a stale descriptor only yields an error.
+    unsafe { libc::shutdown(fd, libc::SHUT_WR) };
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -70,5 +70,13 @@ pub async fn let_io_in() {
     Timer::new(Duration::from_micros(1)).await;
 }
 
+/// CPU time of the calling thread, in microseconds.
+pub fn thread_cpu_us() -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: writes one timespec that lives here.
+    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
+    time.tv_sec as u64 * 1_000_000 + time.tv_nsec as u64 / 1_000
+}
+
 /// Memory registered with the ring for direct file I/O.
 const IO_MEMORY_BYTES: usize = 64 << 10;

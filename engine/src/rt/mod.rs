@@ -12,5 +12,5 @@ mod executor;
 mod socket;
 
 pub use doorbell::{Doorbell, DoorbellWait};
-pub use executor::{CoreHandle, CoreSpec, let_io_in, sleep, spawn, spawn_core};
+pub use executor::{CoreHandle, CoreSpec, let_io_in, sleep, spawn, spawn_core, thread_cpu_us};
 pub use socket::{Socket, readable_once};

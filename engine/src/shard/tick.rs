@@ -3,6 +3,7 @@
 use super::Shard;
 use crate::clock::Micros;
 use crate::hub::ConnectionId;
+use crate::rt;
 use crate::stats::Failure;
 
 /// Measures how busy the core's thread is.
@@ -19,7 +20,7 @@ impl BusyMeter {
         if wall < WINDOW_US {
             return None;
         }
-        let cpu = thread_cpu_us();
+        let cpu = rt::thread_cpu_us();
         let share = cpu.saturating_sub(self.cpu_us) as f64 / wall as f64;
         (self.since, self.cpu_us) = (now, cpu);
         Some(share)
@@ -82,14 +83,6 @@ impl Shard {
         connection.timer_at = Some(at);
         self.wheel.insert(at, id);
     }
-}
-
-/// CPU time of the calling thread, in microseconds.
-fn thread_cpu_us() -> u64 {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: writes one timespec that lives here.
-    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
-    time.tv_sec as u64 * 1_000_000 + time.tv_nsec as u64 / 1_000
 }
 
 /// Window of the busy share, and interval of the idle sweep.

@@ -7,6 +7,7 @@ use super::connection::Pumped;
 use super::{Ending, Shard};
 use crate::clock::Micros;
 use crate::hub::{CloseReason, ConnectionId, Left, Notice};
+use crate::net;
 use crate::rt::Socket;
 use crate::stats::Failure;
 
@@ -172,8 +173,7 @@ impl Shard {
             // Unread input would turn the close into a reset, and the peer might lose our last words:
             // shut our side, and read until the peer closes too.
             closing.shut = true;
-            // SAFETY: shutdown on a descriptor that the caller's socket owns.
-            unsafe { libc::shutdown(fd, libc::SHUT_WR) };
+            net::shut_output(fd);
             connection.wake();
         }
         false
@@ -247,7 +247,7 @@ impl Shard {
     fn describe_slow(&self, id: ConnectionId, skips: u32, window_ms: u64, now: Micros) -> String {
         let Some(connection) = self.connections.get(id.slot as usize) else { return String::new() };
         let seconds = (now.millis_since(connection.since) / 1_000).max(1);
-        let acked = crate::net::tcp_info(connection.fd).map_or(0, |info| info.bytes_acked);
+        let acked = net::tcp_info(connection.fd).map_or(0, |info| info.bytes_acked);
         format!(
             "the viewer skipped {skips} times in {window_ms} ms, more than skips_max; it took {} kbit/s",
             acked * 8 / 1_000 / seconds
