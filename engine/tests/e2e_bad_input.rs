@@ -23,10 +23,10 @@ fn beside_a_witness(settings: &str, attack: impl Fn(&Relay)) {
     let relay = Relay::start(settings);
     let witness = Witness::start(&relay);
     attack(&relay);
-    wait_until("the attackers are gone", LIMIT, || relay.clients().len() <= 2);
+    wait_until("the attackers are gone", LIMIT, || relay.connections() <= 2);
     let (fds, rss) = (relay.open_fds(), relay.rss_kib());
     attack(&relay);
-    wait_until("the attackers are gone", LIMIT, || relay.clients().len() <= 2);
+    wait_until("the attackers are gone", LIMIT, || relay.connections() <= 2);
     wait_until("the descriptors are closed", LIMIT, || relay.open_fds() <= fds);
     let after = relay.rss_kib();
     assert!(after < rss + BREATH_KIB, "memory grew from {rss} KiB to {after} KiB");
@@ -294,7 +294,7 @@ fn a_player_that_never_reads() {
     let received = reader.collect(600);
     flv::assert_run(VIDEO, &tags, &received);
     relay.await_log(&["write_timeout_ms"]);
-    wait_until("the stuck player is closed", LIMIT, || relay.clients().len() == 4);
+    wait_until("the stuck player is closed", LIMIT, || relay.connections() == 4);
     println!("closed after {:?}; {} KiB resident", started.elapsed(), relay.rss_kib());
     assert!(relay.rss_kib() < 120 << 10, "{} KiB resident", relay.rss_kib());
     assert!(publisher.is_publishing());

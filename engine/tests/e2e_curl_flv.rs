@@ -103,7 +103,7 @@ fn a_get_may_wait_for_its_stream() {
     let file = relay.scratch().file("curl.flv");
     let args = ["-sS", "-o", file.to_str().unwrap(), &relay.flv_url("live", "late")];
     let player = Peer::spawn(relay.scratch(), "curl", &args);
-    wait_until("curl waits", LIMIT, || relay.clients().len() == 1);
+    wait_until("curl waits", LIMIT, || relay.connections() == 1);
     let tags = Media::AudioVideo.tags();
     let _publisher = Publisher::start(relay.rtmp(), "live", "late", tags.clone());
     wait_until("curl has received something", LIMIT, || {

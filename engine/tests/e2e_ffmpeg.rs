@@ -20,7 +20,7 @@ fn everything_comes_through(media: Media, kinds: &[u8]) {
     let http_file = scratch.file("http.flv");
     let rtmp = ffmpeg::record(scratch, &relay.rtmp_url("live", "test"), &rtmp_file);
     let http = ffmpeg::record(scratch, &relay.flv_url("live", "test"), &http_file);
-    wait_until("both players wait", LIMIT, || relay.clients().len() == 2);
+    wait_until("both players wait", LIMIT, || relay.connections() == 2);
 
     let publisher = ffmpeg::publish(scratch, media, &relay.rtmp_url("live", "test"));
     let published = publisher.wait(LIMIT);
@@ -170,7 +170,7 @@ fn the_api_tells_publishers_viewers_and_codecs() {
     assert_eq!(stream["video"]["height"], 180, "{stream}");
     assert_eq!(stream["audio"]["sample_rate"], 44100, "{stream}");
     assert!(stream["recv_bytes"].as_u64() > Some(0), "{stream}");
-    wait_until("publisher and player are listed", LIMIT, || relay.clients().len() == 2);
+    wait_until("publisher and player are listed", LIMIT, || relay.connections() == 2);
     assert_eq!(relay.api("/api/v1/summaries")["code"], 0);
     assert_eq!(http::get(relay.admin(), "/healthz").status, 200);
     let metrics = relay.metrics();

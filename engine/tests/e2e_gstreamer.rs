@@ -38,7 +38,7 @@ fn what_rtmp2sink_publishes_reaches_rtmp2src_frame_for_frame() {
     let url = relay.rtmp_url("live", "gst");
     let player =
         launch(&relay, &format!("rtmp2src location={url} ! filesink location={}", file.display()));
-    wait_until("rtmp2src waits", LIMIT, || relay.clients().len() == 1);
+    wait_until("rtmp2src waits", LIMIT, || relay.connections() == 1);
     let published = publish(&relay, "gst", copy.to_str().unwrap()).wait(LIMIT);
     assert!(published.succeeded(), "publisher: {}", published.output());
     let played = player.wait(LIMIT);
@@ -49,7 +49,10 @@ fn what_rtmp2sink_publishes_reaches_rtmp2src_frame_for_frame() {
     for kind in [VIDEO, AUDIO] {
         let run = flv::assert_run(kind, &sent, &received);
         let all = flv::frames(&sent, kind).len();
-        assert_eq!((run.first, run.count), (0, all), "kind {kind}");
+        assert_eq!(run.first + run.count, all, "kind {kind}, to the last frame: {run:?}");
+        // flvmux may send a sound before its first keyframe, which is where a viewer starts.
+        let prelude = if kind == AUDIO { 2 } else { 0 };
+        assert!(run.first <= prelude, "kind {kind}: {run:?}");
     }
 }
 

@@ -17,7 +17,7 @@ fn what_nginx_pushes_comes_through_frame_for_frame() {
     let publisher = ffmpeg::publish(relay.scratch(), Media::AudioVideo, &nginx.url("pushed"));
     relay.await_publisher("live", "pushed");
 
-    let received = player.collect(usize::MAX);
+    let received = player.collect_to_end();
     assert!(publisher.wait(LIMIT).succeeded());
     let sent = Media::AudioVideo.tags();
     let video = flv::assert_run(VIDEO, &sent, &received);

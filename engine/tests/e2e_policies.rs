@@ -42,7 +42,7 @@ fn the_newest_publisher_wins_and_no_viewer_is_dropped() {
     let all = [first, second].concat();
     flv::assert_monotonic(&all, VIDEO);
     assert!(new.is_publishing());
-    wait_until("publisher and player are left", LIMIT, || relay.clients().len() == 2);
+    wait_until("publisher and player are left", LIMIT, || relay.connections() == 2);
 }
 
 #[test]

@@ -19,7 +19,7 @@ fn dump(options: &[&str]) {
     let publisher = ffmpeg::publish(relay.scratch(), Media::AudioVideo, &url);
     relay.await_publisher("live", "test");
     let player = Peer::spawn(relay.scratch(), "rtmpdump", &args);
-    wait_until("rtmpdump plays", LIMIT, || relay.clients().len() == 2);
+    wait_until("rtmpdump plays", LIMIT, || relay.connections() == 2);
     assert!(publisher.wait(LIMIT).succeeded());
     let played = player.wait(Duration::from_secs(20));
     assert!(played.status.is_some(), "rtmpdump was not told the end: {}", played.output());
@@ -58,5 +58,5 @@ fn the_relay_notices_when_rtmpdump_is_interrupted() {
     let played = player.stop();
     assert!(played.status.is_some(), "{}", played.output());
     flv::assert_run(VIDEO, &Media::AudioVideo.tags(), &flv::read(&std::fs::read(&file).unwrap()));
-    wait_until("only the publisher is left", LIMIT, || relay.clients().len() == 1);
+    wait_until("only the publisher is left", LIMIT, || relay.connections() == 1);
 }

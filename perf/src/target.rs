@@ -137,7 +137,8 @@ mod tests {
         assert_eq!(target.protocol(), "ws-flv");
         assert_eq!(Target::parse("http://h/a.ts").unwrap().protocol(), "http");
         assert_eq!(Target::parse("rtmp://h/live/a").unwrap().protocol(), "rtmp");
-        for wrong in ["", "rtmp://h/live", "http://h", "http://:80/a", "http://h:x/a", "udp://h/a"] {
+        for wrong in ["", "rtmp://h/live", "http://h", "http://:80/a", "http://h:x/a", "udp://h/a"]
+        {
             assert!(Target::parse(wrong).is_err(), "{wrong}");
         }
     }
@@ -145,10 +146,10 @@ mod tests {
     #[test]
     fn several_streams_are_told_apart_by_number() {
         assert_eq!(numbered("rtmp://h/live/a", 1), ["rtmp://h/live/a"]);
-        assert_eq!(numbered("rtmp://h/live/a?t=1", 2), [
-            "rtmp://h/live/a0?t=1",
-            "rtmp://h/live/a1?t=1"
-        ]);
+        assert_eq!(
+            numbered("rtmp://h/live/a?t=1", 2),
+            ["rtmp://h/live/a0?t=1", "rtmp://h/live/a1?t=1"]
+        );
         assert_eq!(numbered("http://h/live/a.flv", 2)[1], "http://h/live/a1.flv");
         assert_eq!(numbered("http://h/{}/a.flv", 2)[1], "http://h/1/a.flv");
     }

@@ -1,6 +1,7 @@
 //! How one kind of viewer is fed: a container and its protocol framing. Viewers are grouped by it, and a
 //! unit is muxed once per egress in use on a core, never per viewer.
 
+use corelay_codecs::container::flv::header::TAG_BODY_BYTES_MAX;
 use corelay_codecs::container::flv::{self, TagType};
 use corelay_codecs::{AccessUnit, ByteSink, Timestamp, TrackFilter, UnitKind};
 use corelay_protocols::http::websocket;
@@ -64,6 +65,10 @@ impl Muxer {
             return false;
         }
         let Some(tag) = flv::mux::tag_body(unit) else { return false };
+        // Neither framing can say more than 24 bits of length; nothing may be written by halves.
+        if tag.len() > TAG_BODY_BYTES_MAX {
+            return false;
+        }
         // FLV and RTMP times are 32 bits of milliseconds and wrap by definition. Metadata has no time:
         // it stands at 0, because players take later metadata for a data track.
         let time = if unit.kind == UnitKind::Metadata { 0 } else { at.as_millis() as u32 };

@@ -32,6 +32,8 @@ pub struct EgressLog {
     /// End of the newest chunk.
     edge: u64,
     chunks: VecDeque<ChunkMark>,
+    /// The latest time of any chunk, whether it is still readable or not.
+    reached: Timestamp,
     newest_entry: Option<u64>,
     pool: SegmentPool,
 }
@@ -41,6 +43,8 @@ pub struct EgressLog {
 struct ChunkMark {
     at: u64,
     time: Timestamp,
+    /// The latest time up to here: tracks are not interleaved exactly, and this is sorted.
+    reached: Timestamp,
     received: Micros,
 }
 
@@ -54,6 +58,7 @@ impl EgressLog {
             tail: 0,
             edge: 0,
             chunks: VecDeque::new(),
+            reached: Timestamp(0),
             newest_entry: None,
             pool,
         }
@@ -67,11 +72,6 @@ impl EgressLog {
     /// Oldest readable offset.
     pub fn tail(&self) -> u64 {
         self.tail
-    }
-
-    /// Readable bytes.
-    pub fn len_bytes(&self) -> u64 {
-        self.edge - self.tail
     }
 
     /// Memory taken from the pool.
@@ -102,16 +102,17 @@ impl EgressLog {
         if !write(self) || self.edge == at {
             return false;
         }
-        self.chunks.push_back(ChunkMark { at, time, received });
+        self.reached = self.reached.max(time);
+        self.chunks.push_back(ChunkMark { at, time, reached: self.reached, received });
         if entry_point {
             self.newest_entry = Some(at);
         }
         true
     }
 
-    /// Time of the chunk that holds `at`; of the newest chunk when `at` is the edge.
+    /// Time of the chunk that holds `at`; the latest time when `at` is the edge.
     pub fn time_at(&self, at: u64) -> Timestamp {
-        self.mark_at(at).map_or(Timestamp(0), |mark| mark.time)
+        self.mark_at(at).filter(|_| at < self.edge).map_or(self.reached, |mark| mark.time)
     }
 
     /// When the chunk that holds `at` was received from the publisher.
@@ -121,7 +122,8 @@ impl EgressLog {
 
     /// Milliseconds of media between `at` and the edge.
     pub fn behind_ms(&self, at: u64) -> u64 {
-        (self.time_at(self.edge) - self.time_at(at)).max(0) as u64 / Timestamp::TICKS_PER_MS as u64
+        let reached = self.mark_at(at).map_or(self.reached, |mark| mark.reached);
+        (self.reached - reached) as u64 / Timestamp::TICKS_PER_MS as u64
     }
 
     /// Milliseconds of media that are readable.
@@ -166,7 +168,9 @@ impl EgressLog {
     pub fn copy(&self, from: u64, to: u64) -> Vec<u8> {
         let mut slices = Gather::new();
         self.gather(from, to, usize::MAX, &mut slices);
-        slices.iter().flat_map(|slice| slice.iter().copied()).collect()
+        let mut bytes = Vec::with_capacity((to - from) as usize);
+        slices.iter().for_each(|slice| bytes.extend_from_slice(slice));
+        bytes
     }
 
     /// Forgets everything before `keep`, which must be a chunk boundary.
@@ -194,10 +198,9 @@ impl EgressLog {
     /// The oldest boundary such that no more than `bytes_max` bytes and `ms_max` milliseconds follow it.
     pub fn limit(&self, bytes_max: u64, ms_max: u64) -> u64 {
         let by_bytes = self.edge.saturating_sub(bytes_max);
-        let newest = self.time_at(self.edge);
-        let oldest = newest + -((ms_max.min(MS_MAX) as i64) * Timestamp::TICKS_PER_MS);
+        let oldest = self.reached + -((ms_max.min(MS_MAX) as i64) * Timestamp::TICKS_PER_MS);
         let by_bytes = self.chunks.partition_point(|mark| mark.at < by_bytes);
-        let by_time = self.chunks.partition_point(|mark| mark.time < oldest);
+        let by_time = self.chunks.partition_point(|mark| mark.reached < oldest);
         self.chunks.get(by_bytes.max(by_time)).map_or(self.edge, |mark| mark.at)
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::key::StreamKey;
-use super::unit::{Prologue, Unit};
+use super::unit::{Prologue, Snapshot, Unit};
 use crate::clock::Micros;
 use crate::mesh::CoreIndex;
 
@@ -136,14 +136,16 @@ pub enum Control {
         /// Why.
         why: EndReason,
     },
-    /// To the owner: the publisher leaves.
+    /// To the owner: the publisher leaves. Its last units may still be on their way.
     Unpublish {
         /// The stream.
         key: StreamKey,
         /// The publication.
         publisher: PublisherId,
+        /// How many units it has sent: the stream takes that many before it lets it go.
+        units: u64,
     },
-    /// To the owner: this core has viewers of the stream.
+    /// To the owner: this core has viewers of the stream, or has missed some of its units.
     Subscribe {
         /// The stream.
         key: StreamKey,
@@ -153,7 +155,7 @@ pub enum Control {
         /// The stream.
         key: StreamKey,
     },
-    /// From the owner: what a core that subscribes, or that lost units, needs to go on.
+    /// From the owner, to a core that subscribes: what it needs to begin.
     Snapshot {
         /// The stream.
         key: StreamKey,
@@ -161,10 +163,13 @@ pub enum Control {
         stream: StreamUid,
         /// Somebody publishes, or is expected back.
         live: bool,
-        /// Metadata and configurations.
-        prologue: Prologue,
-        /// The units since the newest entry point.
-        gop: Vec<Arc<Unit>>,
+        /// Where it begins.
+        snapshot: Snapshot,
+    },
+    /// From the owner: somebody publishes now.
+    Live {
+        /// The stream.
+        stream: StreamUid,
     },
 }
 
@@ -186,6 +191,16 @@ pub enum Media {
         stream: StreamUid,
         /// The unit.
         unit: Arc<Unit>,
+    },
+    /// From the owner, after units that found this lane full: what decoders need before the entry point
+    /// that comes next.
+    Resume {
+        /// The stream.
+        stream: StreamUid,
+        /// Metadata and configurations.
+        prologue: Box<Prologue>,
+        /// Sequence number of the unit that comes next.
+        next: u64,
     },
     /// From the owner, behind the last unit: viewers are sent home.
     End {

@@ -17,6 +17,7 @@ mod memory;
 mod message;
 mod metadata;
 mod outlet;
+mod owner;
 mod play;
 mod publish;
 mod replica;
@@ -210,15 +211,18 @@ impl Hub {
     fn handle_control(&mut self, from: CoreIndex, message: Control, now: Micros) {
         match message {
             Control::Publish { key, publisher, info } => self.own_publish(key, publisher, info),
-            Control::Unpublish { key, publisher } => self.own_unpublish(&key, publisher, now),
+            Control::Unpublish { key, publisher, units } => {
+                self.own_unpublish(&key, publisher, units, now);
+            }
             Control::Subscribe { key } => self.own_subscribe(from, key),
             Control::Unsubscribe { key } => self.own_unsubscribe(from, &key),
             Control::PublishAccepted { publisher, stream } => self.accepted(publisher, stream),
             Control::PublishRefused { publisher, why } => self.refused(publisher, why),
             Control::PublishEnded { publisher, why } => self.publication_ended(publisher, why),
-            Control::Snapshot { key, stream, live, prologue, gop } => {
-                self.restore(&key, stream, live, prologue, gop, now);
+            Control::Snapshot { key, stream, live, snapshot } => {
+                self.restore(&key, stream, live, snapshot, now);
             }
+            Control::Live { stream } => self.announced(stream),
         }
     }
 
@@ -228,6 +232,9 @@ impl Hub {
                 self.own_ingest(stream, publisher, unit, now);
             }
             Media::Unit { stream, unit } => self.deliver(stream, &unit, now),
+            Media::Resume { stream, prologue, next } => {
+                self.resume_replica(stream, *prologue, next, now);
+            }
             Media::End { stream, why } => self.end_replica(stream, why, now),
         }
     }

@@ -6,20 +6,23 @@
 //!   with it, so every peer sees whole messages only.
 //! - Whole groups of pictures are skipped, never part of one.
 
+mod slow;
+mod sweep;
+
 use bytes::Bytes;
 
 use super::egress::Muxer;
 use super::flush::Pending;
 use super::log::{EgressLog, Gather};
 use super::memory::SegmentPool;
-use super::message::{CloseReason, ConnectionId, Notice};
+use super::message::{ConnectionId, Notice};
 use super::subscriber::{Delivery, State, Subscriber};
 use super::unit::{Prologue, Unit};
-use crate::clock::{Clock, Micros};
-use crate::net;
-use crate::stats::SkipReason;
+use crate::clock::Micros;
 use corelay_codecs::TrackKind;
-use corelay_config::Policy;
+
+pub use slow::MemoryLimit;
+use sweep::{FLUSH_SLICES_MAX, Sweep};
 
 /// What the hub wants to tell connections, in order.
 pub type Notices = Vec<(ConnectionId, Notice)>;
@@ -30,32 +33,24 @@ pub struct Outlet {
     muxer: Muxer,
     log: EgressLog,
     subscribers: Vec<Subscriber>,
-    /// When the oldest chunk that no flush has seen was appended.
+    /// When the oldest chunk that no sweep has begun to send was appended.
     unflushed_since: Option<Micros>,
     /// The newest chunk is one that others wait for.
     closes_frame: bool,
     flushed: Micros,
     flushed_to: u64,
-    /// Where the running sweep goes on; `None`: no sweep runs.
-    sweep: Option<usize>,
+    sweep: Option<Sweep>,
     /// Offset of the newest configuration record.
-    config_at: u64,
+    config_at: Option<u64>,
+    /// Offset of the newest configuration record in front of the newest entry point.
+    entry_config_at: Option<u64>,
+    /// The chunk in which a viewer was last cut off, shared by all that stand in it: its offset and bytes.
+    cut: Option<(u64, Bytes)>,
     has_video: bool,
     /// Some viewer waits for an entry point.
     has_waiting: bool,
-}
-
-/// What one turn of a flush did.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Flushed {
-    /// Bytes taken by sockets.
-    pub bytes: u64,
-    /// Sends made.
-    pub sends: u64,
-    /// The sweep reached every viewer.
-    pub done: bool,
-    /// When the oldest unit that this sweep sent was received from the publisher, once it is done.
-    pub oldest_received: Option<Micros>,
+    /// Since when it has had no viewer.
+    idle_since: Option<Micros>,
 }
 
 impl Outlet {
@@ -70,9 +65,12 @@ impl Outlet {
             flushed: Micros(0),
             flushed_to: 0,
             sweep: None,
-            config_at: 0,
+            config_at: None,
+            entry_config_at: None,
+            cut: None,
             has_video: false,
             has_waiting: false,
+            idle_since: None,
         }
     }
 
@@ -99,19 +97,26 @@ impl Outlet {
     /// Adds a viewer, and gives its index.
     pub fn attach(&mut self, subscriber: Subscriber) -> usize {
         self.has_waiting |= subscriber.waits_for_entry();
+        self.idle_since = None;
         self.subscribers.push(subscriber);
         self.subscribers.len() - 1
     }
 
     /// Removes a viewer. The one that takes its index is `subscribers()[index]` afterwards, if any.
-    pub fn detach(&mut self, index: usize, notices: &mut Notices) -> Subscriber {
+    pub fn detach(&mut self, index: usize, now: Micros, notices: &mut Notices) -> Subscriber {
         self.take_rest(index, notices);
         let subscriber = self.subscribers.swap_remove(index);
-        if self.sweep.is_some_and(|next| next > index) {
+        if let Some(sweep) = self.sweep.as_mut().filter(|sweep| sweep.next > index) {
             // The viewer that moved here may not have been reached yet.
-            self.sweep = Some(index);
+            sweep.next = index;
         }
+        self.idle_since = self.subscribers.is_empty().then_some(now);
         subscriber
+    }
+
+    /// True when it has had no viewer for `ms` milliseconds.
+    pub fn is_idle(&self, now: Micros, ms: u64) -> bool {
+        self.idle_since.is_some_and(|since| now.millis_since(since) >= ms)
     }
 
     /// Forgets what came before: another publisher starts.
@@ -125,7 +130,7 @@ impl Outlet {
         self.log.forget_entry();
     }
 
-    /// Muxes one unit into the log. True when it gave a chunk.
+    /// Muxes one unit into the log. True when it gave a chunk at which viewers may start.
     pub fn append(&mut self, unit: &Unit, now: Micros) -> bool {
         let access_unit = &unit.access_unit;
         let kind = access_unit.track.kind;
@@ -144,19 +149,24 @@ impl Outlet {
             self.unflushed_since.get_or_insert(now);
             self.closes_frame = kind == TrackKind::Video || !self.has_video;
             if is_config {
-                self.config_at = at;
+                self.config_at = Some(at);
+            }
+            if entry {
+                self.entry_config_at = self.config_at;
             }
         }
-        appended
+        appended && entry
     }
 
-    /// Starts the viewers that wait for an entry point, if the log has one.
+    /// Starts the viewers that wait for an entry point, if the log has one for them: who lost the thread
+    /// never goes back.
     pub fn start_waiting(&mut self, prologue: &Prologue, seen: Seen, notices: &mut Notices) {
         let Some(entry) = self.log.newest_entry().filter(|_| self.has_waiting) else { return };
         self.has_waiting = false;
         let mut head: Option<Bytes> = None;
-        for subscriber in &mut self.subscribers {
-            if !subscriber.waits_for_entry() {
+        for subscriber in self.subscribers.iter_mut().filter(|found| found.waits_for_entry()) {
+            if subscriber.state == State::Lost && subscriber.at > entry {
+                self.has_waiting = true;
                 continue;
             }
             let (log, muxer) = (&self.log, &self.muxer);
@@ -182,67 +192,6 @@ impl Outlet {
     pub fn pending(&self) -> Option<(Pending, bool)> {
         let oldest = self.unflushed_since?;
         Some((Pending { oldest, flushed: self.flushed }, self.closes_frame))
-    }
-
-    /// True while a sweep has viewers left to reach.
-    pub fn is_sweeping(&self) -> bool {
-        self.sweep.is_some()
-    }
-
-    /// Sends to every viewer what it has not got, until `deadline`. Call it again until it is done.
-    ///
-    /// # Cost
-    /// One gathered send per viewer that is not up to date; slices are gathered once for all viewers at
-    /// the same place.
-    ///
-    /// A viewer that took less than there was becomes the business of its connection (a notice).
-    pub fn flush(
-        &mut self,
-        clock: &Clock,
-        now: Micros,
-        deadline: Micros,
-        notices: &mut Notices,
-    ) -> Flushed {
-        let mut flushed = Flushed::default();
-        let mut next = *self.sweep.get_or_insert_with(|| {
-            self.flushed = now;
-            0
-        });
-        let edge = self.log.edge();
-        let (log, subscribers) = (&self.log, &mut self.subscribers);
-        let (mut gathered_at, mut slices) = (None, Gather::new());
-        while let Some(subscriber) = subscribers.get_mut(next) {
-            if flushed.sends % SENDS_PER_CLOCK_READ == SENDS_PER_CLOCK_READ - 1
-                && clock.now() > deadline
-            {
-                break;
-            }
-            next += 1;
-            if subscriber.at == edge || !subscriber.is_ready() {
-                if subscriber.delivery == Delivery::Readdressed && subscriber.at < edge {
-                    notices.push((subscriber.connection, Notice::Readable));
-                }
-                continue;
-            }
-            if gathered_at != Some(subscriber.at) {
-                slices.clear();
-                log.gather(subscriber.at, edge, FLUSH_SLICES_MAX, &mut slices);
-                gathered_at = Some(subscriber.at);
-            }
-            flushed.sends += 1;
-            flushed.bytes += send_to(subscriber, log, &slices, edge, notices);
-        }
-        if next < self.subscribers.len() {
-            self.sweep = Some(next);
-        } else {
-            self.sweep = None;
-            flushed.done = true;
-            let from = self.flushed_to.max(self.log.tail());
-            flushed.oldest_received = self.log.received_at(from).filter(|_| from < edge);
-            self.flushed_to = edge;
-            self.unflushed_since = (self.log.edge() > edge).then_some(now);
-        }
-        flushed
     }
 
     /// Adds what a viewer must get before anything else: the rest of the chunk it is inside of.
@@ -274,10 +223,10 @@ impl Outlet {
     }
 
     /// Whole chunks for a viewer that readdresses them, up to `bytes_max` unless one chunk is larger;
-    /// the viewer moves on.
+    /// the viewer moves on. Nothing while it has private bytes to take first.
     pub fn read(&mut self, index: usize, bytes_max: u64) -> Vec<u8> {
         let subscriber = &mut self.subscribers[index];
-        if subscriber.state != State::Running {
+        if !subscriber.is_readable() {
             return Vec::new();
         }
         let from = subscriber.at;
@@ -302,113 +251,31 @@ impl Outlet {
     /// Puts a viewer at the newest entry point, or lets it wait for the next one.
     pub fn resume(&mut self, index: usize, prologue: &Prologue, seen: Seen, notices: &mut Notices) {
         self.take_rest(index, notices);
-        if matches!(self.subscribers[index].state, State::Waiting(_)) {
-            return;
-        }
-        self.subscribers[index].state = State::Lost;
+        self.subscribers[index].wait_anywhere();
         self.has_waiting = true;
         self.start_waiting(prologue, seen, notices);
     }
 
-    /// Applies the slow-viewer policy, and gives back the memory that nobody needs.
-    pub fn enforce(
-        &mut self,
-        policy: &Policy,
-        prologue: &Prologue,
-        now: Micros,
-        budget: MemoryLimit,
-        notices: &mut Notices,
-        mut skipped: impl FnMut(SkipReason),
-    ) {
-        let bytes_max = (policy.log_bytes_max as u64).min(budget.bytes_max);
-        let limit = self.log.limit(bytes_max, policy.log_ms_max);
-        let edge = self.log.edge();
-        for index in 0..self.subscribers.len() {
-            let subscriber = &self.subscribers[index];
-            if !subscriber.holds_log() || subscriber.at == edge {
-                continue;
-            }
-            let at = subscriber.at;
-            let reason = if edge - at > policy.behind_bytes_max as u64 {
-                SkipReason::BehindBytes
-            } else if self.log.behind_ms(at) > policy.behind_ms_max {
-                SkipReason::BehindTime
-            } else if at < limit && budget.is_short {
-                SkipReason::Memory
-            } else if at < limit {
-                SkipReason::LogLimit
-            } else {
-                continue;
-            };
-            self.skip(index, policy, prologue, now, notices);
-            skipped(reason);
-        }
-        self.trim(limit);
-    }
-
-    /// Forgets what no viewer and no joiner needs, and everything before `limit`.
-    fn trim(&mut self, limit: u64) {
-        let edge = self.log.edge();
-        let wanted =
-            self.log.newest_entry().unwrap_or(edge).min(self.flushed_to.max(self.log.tail()));
-        if wanted <= self.log.tail() && limit <= self.log.tail() {
-            return;
-        }
-        let held = self.subscribers.iter().filter(|subscriber| subscriber.holds_log());
-        let oldest = held.map(|subscriber| subscriber.at).min().unwrap_or(edge);
-        let keep = wanted.min(self.log.chunk_start(oldest));
-        self.log.trim(keep.max(limit.min(self.log.chunk_start(oldest))));
-    }
-
-    fn skip(
-        &mut self,
-        index: usize,
-        policy: &Policy,
-        prologue: &Prologue,
-        now: Micros,
-        notices: &mut Notices,
-    ) {
-        self.take_rest(index, notices);
-        let (edge, entry) = (self.log.edge(), self.log.newest_entry());
-        let config_at = self.config_at;
-        let (log, muxer) = (&self.log, &self.muxer);
-        let subscriber = &mut self.subscribers[index];
-        match entry.filter(|&entry| entry > subscriber.at) {
-            Some(entry) => {
-                if config_at >= subscriber.at && config_at < entry {
-                    subscriber.held = true;
-                    let head = prologue_bytes(muxer, log, entry, prologue);
-                    notices.push((subscriber.connection, Notice::Private(subscriber.tag, head)));
-                }
-                subscriber.at = entry;
-            }
-            None => {
-                subscriber.at = edge;
-                subscriber.state = State::Lost;
-                self.has_waiting = true;
-            }
-        }
-        subscriber.chunk_end = subscriber.at;
-        if now.millis_since(subscriber.skips_since) > policy.skips_window_ms {
-            (subscriber.skips, subscriber.skips_since) = (0, now);
-        }
-        subscriber.skips += 1;
-        if subscriber.skips > policy.skips_max {
-            let (skips, window_ms) = (subscriber.skips, policy.skips_window_ms);
-            let reason = CloseReason::TooSlow { skips, window_ms };
-            notices.push((subscriber.connection, Notice::Close(reason)));
-        }
-    }
-
     /// Hands a viewer the rest of the chunk it is inside of, so that it may go anywhere.
+    ///
+    /// # Cost
+    /// One copy of the chunk for all viewers that stand in it.
     fn take_rest(&mut self, index: usize, notices: &mut Notices) {
         let subscriber = &mut self.subscribers[index];
-        if subscriber.is_inside_chunk() {
-            let rest = self.log.copy(subscriber.at, subscriber.chunk_end);
-            subscriber.at = subscriber.chunk_end;
-            subscriber.held = true;
-            notices.push((subscriber.connection, Notice::Rest(rest.into())));
+        if !subscriber.is_inside_chunk() {
+            return;
         }
+        let (from, to) = (subscriber.at, subscriber.chunk_end);
+        let start = self.log.chunk_start(from);
+        let chunk = match &self.cut {
+            Some((at, chunk)) if *at == start => chunk.clone(),
+            _ => Bytes::from(self.log.copy(start, to)),
+        };
+        let rest = chunk.slice((from - start) as usize..);
+        self.cut = Some((start, chunk));
+        subscriber.at = to;
+        subscriber.held = true;
+        notices.push((subscriber.connection, Notice::Rest(rest)));
     }
 }
 
@@ -421,13 +288,11 @@ pub struct Seen {
     pub audio: bool,
 }
 
-/// How much a log may keep at present.
-#[derive(Clone, Copy, Debug)]
-pub struct MemoryLimit {
-    /// Bytes; `u64::MAX` when memory is not short.
-    pub bytes_max: u64,
-    /// The ceiling over all logs is exceeded.
-    pub is_short: bool,
+impl Seen {
+    /// True when there is anything to watch or to hear.
+    pub fn any(self) -> bool {
+        self.video || self.audio
+    }
 }
 
 fn prologue_bytes(muxer: &Muxer, log: &EgressLog, at: u64, prologue: &Prologue) -> Bytes {
@@ -438,47 +303,14 @@ fn prologue_bytes(muxer: &Muxer, log: &EgressLog, at: u64, prologue: &Prologue) 
 
 fn begin(subscriber: &mut Subscriber, at: u64, prologue: Bytes, seen: Seen, notices: &mut Notices) {
     let connection = subscriber.connection;
-    if matches!(subscriber.state, State::Waiting(_)) {
+    if !subscriber.started {
         let (tag, Seen { video, audio }) = (subscriber.tag, seen);
         notices.push((connection, Notice::PlayStarting { tag, video, audio }));
     }
     notices.push((connection, Notice::Private(subscriber.tag, prologue)));
+    subscriber.started = true;
     subscriber.state = State::Running;
     subscriber.held = true;
     subscriber.at = at;
     subscriber.chunk_end = at;
 }
-
-/// Sends `slices`, which reach from the subscriber's place to `edge`.
-fn send_to(
-    subscriber: &mut Subscriber,
-    log: &EgressLog,
-    slices: &Gather<'_>,
-    edge: u64,
-    notices: &mut Notices,
-) -> u64 {
-    let sent = match net::send(subscriber.fd, slices) {
-        Ok(sent) => sent as u64,
-        Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => 0,
-        Err(error) => {
-            // No more sends to it; the connection detaches it when it hears of this.
-            subscriber.held = true;
-            let reason = CloseReason::SocketFailed(error.kind());
-            notices.push((subscriber.connection, Notice::Close(reason)));
-            return 0;
-        }
-    };
-    subscriber.at += sent;
-    subscriber.chunk_end = subscriber.at;
-    if subscriber.at < edge {
-        subscriber.chunk_end = log.chunk_end(subscriber.at);
-        subscriber.state = State::Blocked;
-        notices.push((subscriber.connection, Notice::Blocked));
-    }
-    sent
-}
-
-/// Slices of one send: 64 segments are 2 MiB, more than a socket takes at once.
-const FLUSH_SLICES_MAX: usize = 64;
-/// A clock read costs about a hundredth of a send.
-const SENDS_PER_CLOCK_READ: u64 = 16;

@@ -10,9 +10,9 @@ use super::key::StreamKey;
 use super::log::Gather;
 use super::message::{ConnectionId, Control, EndReason, Notice, StreamUid};
 use super::outlet::Outlet;
-use super::replica::Replica;
+use super::replica::{Delivered, Replica};
 use super::subscriber::{Delivery, State, Subscriber, SubscriberId};
-use super::unit::{Prologue, Unit};
+use super::unit::{Prologue, Snapshot, Unit};
 use super::{Hub, Place};
 use crate::clock::Micros;
 
@@ -53,7 +53,9 @@ impl Hub {
             tag: options.tag,
             at: edge,
             chunk_end: edge,
-            state: State::Waiting(now.after_millis(options.wait_ms)),
+            state: State::Waiting,
+            started: false,
+            wait_until: now.after_millis(options.wait_ms),
             delivery,
             held: false,
             skips: 0,
@@ -65,7 +67,6 @@ impl Hub {
         self.stats.viewers.add(1);
         self.start_viewer(replica, place.outlet, index);
         self.mark_unflushed(replica);
-        self.settle(now);
         Some(id)
     }
 
@@ -74,7 +75,7 @@ impl Hub {
         let place = self.places.remove(id.0 as usize);
         let replica = &mut self.replicas[place.replica];
         let outlet = replica.outlet(place.outlet);
-        outlet.detach(place.index, &mut self.notices);
+        outlet.detach(place.index, now, &mut self.notices);
         if let Some(moved) = outlet.subscribers().get(place.index) {
             self.places[moved.id.0 as usize].index = place.index;
         }
@@ -94,15 +95,16 @@ impl Hub {
         let new = self.place_in(old.replica, egress, now);
         let replica = &mut self.replicas[old.replica];
         let outlet = replica.outlet(old.outlet);
-        let subscriber = outlet.detach(old.index, &mut self.notices);
+        let mut subscriber = outlet.detach(old.index, now, &mut self.notices);
         if let Some(moved) = outlet.subscribers().get(old.index) {
             self.places[moved.id.0 as usize].index = old.index;
         }
-        let waiting = matches!(subscriber.state, State::Waiting(_) | State::Paused);
-        let state = if waiting { subscriber.state } else { State::Lost };
-        let outlet = replica.outlet(new.outlet);
-        let edge = outlet.log().edge();
-        let index = outlet.attach(Subscriber { state, at: edge, chunk_end: edge, ..subscriber });
+        let is_paused = subscriber.state == State::Paused;
+        subscriber.wait_anywhere();
+        if is_paused {
+            subscriber.state = State::Paused;
+        }
+        let index = replica.outlet(new.outlet).attach(subscriber);
         self.places[id.0 as usize] = Place { index, ..new };
         self.start_viewer(old.replica, new.outlet, index);
         self.mark_unflushed(old.replica);
@@ -169,8 +171,34 @@ impl Hub {
 
     pub(super) fn deliver(&mut self, stream: StreamUid, unit: &Arc<Unit>, now: Micros) {
         let Some(&replica) = self.replica_of.get(&stream) else { return };
-        self.replicas[replica].deliver(unit, now, &mut self.notices);
+        let delivered = self.replicas[replica].deliver(unit, now, &mut self.notices);
         self.mark_unflushed(replica);
+        let asked_again = &mut self.replicas[replica].asked_again;
+        if delivered == Delivered::Gap && !std::mem::replace(asked_again, true) {
+            let key = self.replicas[replica].key.clone();
+            self.tell(stream.core, Control::Subscribe { key });
+        }
+    }
+
+    /// Somebody publishes a stream of which this core has viewers.
+    pub(super) fn announced(&mut self, stream: StreamUid) {
+        if let Some(&slot) = self.replica_of.get(&stream) {
+            self.replicas[slot].live = true;
+        }
+    }
+
+    /// Goes on behind units that were lost between the cores.
+    pub(super) fn resume_replica(
+        &mut self,
+        stream: StreamUid,
+        prologue: Prologue,
+        next: u64,
+        now: Micros,
+    ) {
+        if let Some(&slot) = self.replica_of.get(&stream) {
+            self.replicas[slot].resume(prologue, next, now, &mut self.notices);
+            self.mark_unflushed(slot);
+        }
     }
 
     pub(super) fn restore(
@@ -178,8 +206,7 @@ impl Hub {
         key: &StreamKey,
         stream: StreamUid,
         live: bool,
-        prologue: Prologue,
-        gop: Vec<Arc<Unit>>,
+        snapshot: Snapshot,
         now: Micros,
     ) {
         let Some(&slot) = self.replica_slots.get(key) else { return };
@@ -188,21 +215,18 @@ impl Hub {
             self.replica_of.remove(&old);
         }
         self.replica_of.insert(stream, slot);
-        let was_live = std::mem::replace(&mut replica.live, live);
-        replica.restore(prologue, gop, now, &mut self.notices);
+        replica.live = live;
+        replica.restore(snapshot, now, &mut self.notices);
         self.mark_unflushed(slot);
-        if was_live && !live {
-            self.end_viewers(slot, EndReason::PublisherLeft, |_| true);
-        }
         self.start_at_edge(slot);
         self.end_waiting(slot, now);
     }
 
     pub(super) fn end_replica(&mut self, stream: StreamUid, why: EndReason, now: Micros) {
         let Some(&slot) = self.replica_of.get(&stream) else { return };
-        self.replicas[slot].live = false;
         // What was received before the end goes out before the end is told.
         self.flush_replica(slot, now, Micros(u64::MAX));
+        self.replicas[slot].end();
         self.end_viewers(slot, why, |_| true);
     }
 
@@ -210,7 +234,7 @@ impl Hub {
     pub(super) fn end_waiting(&mut self, slot: usize, now: Micros) {
         let replica = &self.replicas[slot];
         if !replica.live && replica.stream.is_some() {
-            let over = |state| matches!(state, State::Waiting(until) if until <= now);
+            let over = |viewer: &Subscriber| !viewer.started && viewer.wait_until <= now;
             self.end_viewers(slot, EndReason::NoPublisher, over);
         }
     }
@@ -220,11 +244,11 @@ impl Hub {
         &mut self,
         slot: usize,
         why: EndReason,
-        which: impl Fn(State) -> bool,
+        which: impl Fn(&Subscriber) -> bool,
     ) {
         for outlet in self.replicas[slot].outlets() {
             for subscriber in outlet.subscribers() {
-                if which(subscriber.state) {
+                if which(subscriber) {
                     let notice = Notice::PlayEnded(subscriber.tag, why);
                     self.notices.push((subscriber.connection, notice));
                 }
@@ -272,24 +296,26 @@ impl Hub {
     fn start_viewer(&mut self, replica: usize, outlet: usize, index: usize) {
         let live = self.replicas[replica].live;
         let (outlets, prologue, seen, policy) = self.replicas[replica].parts();
-        if live && policy.start == Start::LiveEdge {
-            outlets[outlet].start_at_edge(index, prologue, seen, &mut self.notices);
+        let outlet = &mut outlets[outlet];
+        // Nothing is known of a stream before its first units: then even they wait for its beginning.
+        let at_edge = live && policy.start == Start::LiveEdge && seen.any();
+        if at_edge && outlet.subscribers()[index].waits_for_entry() {
+            outlet.start_at_edge(index, prologue, seen, &mut self.notices);
         } else {
-            outlets[outlet].start_waiting(prologue, seen, &mut self.notices);
+            outlet.start_waiting(prologue, seen, &mut self.notices);
         }
     }
 
     /// Starts waiting viewers of applications that start at the live edge.
     fn start_at_edge(&mut self, slot: usize) {
-        let live = self.replicas[slot].live;
-        let (outlets, prologue, seen, policy) = self.replicas[slot].parts();
-        if !live || policy.start != Start::LiveEdge {
+        if self.replicas[slot].policy.start != Start::LiveEdge {
             return;
         }
-        for outlet in outlets {
-            for index in 0..outlet.subscribers().len() {
-                if matches!(outlet.subscribers()[index].state, State::Waiting(_)) {
-                    outlet.start_at_edge(index, prologue, seen, &mut self.notices);
+        for outlet in 0..self.replicas[slot].outlets().len() {
+            for index in 0..self.replicas[slot].outlets()[outlet].subscribers().len() {
+                let subscriber = &self.replicas[slot].outlets()[outlet].subscribers()[index];
+                if subscriber.state == State::Waiting {
+                    self.start_viewer(slot, outlet, index);
                 }
             }
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use corelay_codecs::{TrackKind, UnitKind};
+use corelay_codecs::{Timestamp, TrackKind, UnitKind};
 use corelay_config::Policy;
 use smallvec::SmallVec;
 
@@ -11,7 +11,7 @@ use super::key::StreamKey;
 use super::memory::SegmentPool;
 use super::message::StreamUid;
 use super::outlet::{Notices, Outlet, Seen};
-use super::unit::{Gop, Prologue, Unit};
+use super::unit::{Change, Gop, Prologue, Snapshot, Unit};
 use crate::clock::Micros;
 
 /// See the module.
@@ -29,11 +29,26 @@ pub struct Replica {
     pub leave_at: Option<Micros>,
     /// It is in the hub's list of replicas to flush.
     pub unflushed: bool,
+    /// Units were missed, and the owner has been asked for them.
+    pub asked_again: bool,
     outlets: SmallVec<[Outlet; 1]>,
     prologue: Prologue,
     gop: Gop,
+    /// Sequence number of the unit that comes next.
+    next: u64,
+    /// The latest stream time in the logs.
+    latest: Timestamp,
     seen: Seen,
     viewers: usize,
+}
+
+/// What [`Replica::deliver`] made of a unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivered {
+    /// It is in the logs, or was there already.
+    Yes,
+    /// Units in front of it are missing: the owner must be asked for a snapshot.
+    Gap,
 }
 
 impl Replica {
@@ -46,9 +61,12 @@ impl Replica {
             live: false,
             leave_at: None,
             unflushed: false,
+            asked_again: false,
             outlets: SmallVec::new(),
             prologue: Prologue::default(),
             gop: Gop::default(),
+            next: 0,
+            latest: Timestamp::default(),
             seen: Seen::default(),
             viewers: 0,
         }
@@ -98,53 +116,92 @@ impl Replica {
         self.outlets.len() - 1
     }
 
+    /// Removes one egress that nobody has used for the policy's `linger_ms`. Gives the index that the
+    /// last egress has now.
+    pub fn drop_idle_outlet(&mut self, now: Micros) -> Option<usize> {
+        let linger_ms = self.policy.linger_ms;
+        let idle = self.outlets.iter().position(|outlet| outlet.is_idle(now, linger_ms))?;
+        self.outlets.swap_remove(idle);
+        Some(idle)
+    }
+
     /// Takes a unit from the owner.
-    pub fn deliver(&mut self, unit: &Arc<Unit>, now: Micros, notices: &mut Notices) {
-        if unit.starts_epoch {
-            self.start_epoch();
+    pub fn deliver(&mut self, unit: &Arc<Unit>, now: Micros, notices: &mut Notices) -> Delivered {
+        if unit.sequence > self.next {
+            return Delivered::Gap;
         }
-        let reconfigured = self.prologue.observe(unit);
-        if unit.late_joiners_only {
-            return;
+        if unit.sequence == self.next {
+            self.next += 1;
+            self.live = true;
+            self.take(unit, now, notices);
         }
-        if reconfigured {
-            self.gop.clear();
-        }
-        self.see(unit);
-        self.gop.push(unit, self.policy.log_bytes_max);
-        for outlet in &mut self.outlets {
-            if reconfigured {
-                outlet.forget_entry();
-            }
-            if outlet.append(unit, now) {
-                outlet.start_waiting(&self.prologue, self.seen, notices);
-            }
+        Delivered::Yes
+    }
+
+    /// Takes the owner's snapshot: at the start, or for units that were missed. What the logs have
+    /// already is left out.
+    pub fn restore(&mut self, snapshot: Snapshot, now: Micros, notices: &mut Notices) {
+        self.asked_again = false;
+        let have = self.next;
+        self.resume(snapshot.prologue, snapshot.next, now, notices);
+        for unit in snapshot.gop.iter().filter(|unit| unit.sequence >= have) {
+            self.keep(unit, now, notices);
         }
     }
 
-    /// Takes the owner's snapshot: at the start, or after units were lost on the way. Configurations that
-    /// viewers have not been told of go into the logs.
-    pub fn restore(
-        &mut self,
-        prologue: Prologue,
-        gop: Vec<Arc<Unit>>,
-        now: Micros,
-        notices: &mut Notices,
-    ) {
+    /// Goes on behind a gap: the owner sends `next` next. Configurations that viewers have not been told
+    /// of go into the logs.
+    pub fn resume(&mut self, prologue: Prologue, next: u64, now: Micros, notices: &mut Notices) {
         self.gop.clear();
+        self.seen = Seen::default();
         for outlet in &mut self.outlets {
-            outlet.forget_entry();
+            outlet.start_epoch();
         }
+        let known = std::mem::replace(&mut self.prologue, prologue.clone());
         for unit in prologue.units() {
-            let mut known = self.prologue.clone();
-            if unit.access_unit.kind == UnitKind::Config && known.observe(unit) {
-                self.deliver(unit, now, notices);
+            if unit.access_unit.kind == UnitKind::Config && !known.says(unit) {
+                let mut told = Unit::clone(unit);
+                told.access_unit.dts = told.access_unit.dts.max(self.latest);
+                self.append(&told, now, notices);
             }
             self.see(unit);
         }
-        self.prologue = prologue;
-        for unit in &gop {
-            self.deliver(unit, now, notices);
+        self.next = next;
+    }
+
+    /// The stream is over: whoever comes now waits for the next publisher.
+    pub fn end(&mut self) {
+        self.live = false;
+        self.start_epoch();
+    }
+
+    fn take(&mut self, unit: &Arc<Unit>, now: Micros, notices: &mut Notices) {
+        if unit.starts_epoch {
+            self.start_epoch();
+        }
+        let change = self.prologue.observe(unit);
+        if unit.late_joiners_only {
+            return;
+        }
+        if change == Change::Replaced {
+            self.gop.clear();
+            self.outlets.iter_mut().for_each(Outlet::forget_entry);
+        }
+        self.keep(unit, now, notices);
+    }
+
+    fn keep(&mut self, unit: &Arc<Unit>, now: Micros, notices: &mut Notices) {
+        self.see(unit);
+        self.latest = self.latest.max(unit.access_unit.dts);
+        self.gop.push(unit, self.policy.log_bytes_max);
+        self.append(unit, now, notices);
+    }
+
+    fn append(&mut self, unit: &Unit, now: Micros, notices: &mut Notices) {
+        for outlet in &mut self.outlets {
+            if outlet.append(unit, now) {
+                outlet.start_waiting(&self.prologue, self.seen, notices);
+            }
         }
     }
 
@@ -152,9 +209,7 @@ impl Replica {
         self.prologue.clear();
         self.gop.clear();
         self.seen = Seen::default();
-        for outlet in &mut self.outlets {
-            outlet.start_epoch();
-        }
+        self.outlets.iter_mut().for_each(Outlet::start_epoch);
     }
 
     fn see(&mut self, unit: &Unit) {

@@ -2,20 +2,24 @@
 //!
 //! Invariants
 //! - At most one publisher at a time; units of any other are ignored.
+//! - A publisher that leaves has left when its last unit is in: the lane of units is slower than the lane
+//!   on which it says so.
+//! - Every unit sent to cores has the sequence number after that of the one before.
 //! - A core that lost a unit gets nothing before the next entry point, and then a snapshot first.
 
 use std::sync::Arc;
 
-use corelay_codecs::{TrackInfo, TrackKind, UnitKind, codec};
+use bytes::Bytes;
+use corelay_codecs::{AccessUnit, FlvBody, TrackId, TrackInfo, TrackKind, UnitKind, codec};
 use corelay_config::Policy;
 use smallvec::SmallVec;
 
 use super::key::StreamKey;
 use super::memory::{Budget, Charge};
-use super::message::{PublisherId, PublisherInfo, StreamUid};
+use super::message::{EndReason, PublisherId, PublisherInfo, StreamUid};
 use super::metadata;
 use super::timeline::Timeline;
-use super::unit::{Gop, Prologue, Unit};
+use super::unit::{Change, Gop, Prologue, Snapshot, Unit};
 use crate::clock::Micros;
 use crate::mesh::CoreIndex;
 
@@ -28,19 +32,34 @@ pub struct Stream {
     pub uid: StreamUid,
     /// The policy of its application.
     pub policy: Arc<Policy>,
-    publisher: Option<(PublisherId, Box<PublisherInfo>)>,
+    publisher: Option<Current>,
     /// Without a publisher: when viewers stop waiting for it to come back.
     grace_until: Option<Micros>,
     timeline: Timeline,
     prologue: Prologue,
     gop: Gop,
-    gop_charge: Charge,
+    charge: Charge,
+    /// The publisher's own metadata, as it came.
+    said: Option<Bytes>,
     tracks: Vec<Track>,
+    /// Tracks with units since the publisher started, known codec or not.
+    track_ids: SmallVec<[TrackId; 4]>,
+    next_sequence: u64,
     starts_epoch: bool,
-    has_video: bool,
     cores: SmallVec<[InterestedCore; 4]>,
     /// Totals since the stream was created.
     pub totals: Totals,
+}
+
+/// The publisher that a stream has.
+#[derive(Debug)]
+struct Current {
+    id: PublisherId,
+    info: Box<PublisherInfo>,
+    /// Units received from it.
+    units: u64,
+    /// It has left, after this many units.
+    leaves_after: Option<u64>,
 }
 
 /// One track, for the API.
@@ -72,6 +91,8 @@ pub struct InterestedCore {
     pub core: CoreIndex,
     /// Units were lost on the way to it.
     pub lost: bool,
+    /// It has not been told of the end, for which there was no room on the way.
+    pub owes_end: Option<EndReason>,
 }
 
 /// What [`Stream::publish`] decided.
@@ -97,10 +118,12 @@ impl Stream {
             grace_until: None,
             prologue: Prologue::default(),
             gop: Gop::default(),
-            gop_charge: Charge::new(budget),
+            charge: Charge::new(budget),
+            said: None,
             tracks: Vec::new(),
+            track_ids: SmallVec::new(),
+            next_sequence: 0,
             starts_epoch: false,
-            has_video: false,
             cores: SmallVec::new(),
             totals: Totals::default(),
         }
@@ -109,23 +132,35 @@ impl Stream {
     /// Gives the stream to a publisher, as its policy has it.
     pub fn publish(&mut self, id: PublisherId, info: Box<PublisherInfo>) -> Takeover {
         let takeover = match &self.publisher {
-            None => Takeover::Free,
+            None | Some(Current { leaves_after: Some(_), .. }) => Takeover::Free,
             Some(_) if self.policy.takeover == corelay_config::Takeover::FirstWins => {
                 return Takeover::Refused;
             }
-            Some((old, _)) => Takeover::Replaced(*old),
+            Some(old) => Takeover::Replaced(old.id),
         };
-        self.publisher = Some((id, info));
+        self.publisher = Some(Current { id, info, units: 0, leaves_after: None });
         self.grace_until = None;
+        for interested in &mut self.cores {
+            interested.owes_end = None;
+        }
         self.timeline.restart();
         self.forget_media();
         self.starts_epoch = true;
         takeover
     }
 
-    /// The publisher leaves. False when `id` is not the stream's publisher.
-    pub fn unpublish(&mut self, id: PublisherId, now: Micros) -> bool {
-        if self.publisher.as_ref().is_none_or(|(current, _)| *current != id) {
+    /// The publisher leaves after its unit number `units`. Nothing happens when `id` is not the stream's
+    /// publisher; see [`Self::leave_if_complete`].
+    pub fn unpublish(&mut self, id: PublisherId, units: u64) {
+        if let Some(current) = self.publisher.as_mut().filter(|current| current.id == id) {
+            current.leaves_after = Some(units);
+        }
+    }
+
+    /// Lets the publisher go if it leaves and its last unit is in. True when it went.
+    pub fn leave_if_complete(&mut self, now: Micros) -> bool {
+        let Some(current) = &self.publisher else { return false };
+        if current.leaves_after.is_none_or(|units| current.units < units) {
             return false;
         }
         self.publisher = None;
@@ -160,14 +195,18 @@ impl Stream {
 
     /// Who publishes.
     pub fn publisher(&self) -> Option<(PublisherId, &PublisherInfo)> {
-        self.publisher.as_ref().map(|(id, info)| (*id, &**info))
+        self.publisher.as_ref().map(|current| (current.id, &*current.info))
     }
 
     /// Puts a unit of publisher `id` on the timeline, and keeps what joiners need. Gives what is to be
     /// delivered, in order; nothing when `id` is not the publisher.
     pub fn ingest(&mut self, id: PublisherId, unit: Arc<Unit>) -> SmallVec<[Arc<Unit>; 2]> {
         let mut out = SmallVec::new();
-        if self.publisher.as_ref().is_none_or(|(current, _)| *current != id) {
+        let Some(current) = self.publisher.as_mut().filter(|current| current.id == id) else {
+            return out;
+        };
+        current.units += 1;
+        if !self.admits(unit.access_unit.track) {
             return out;
         }
         // The mesh hands the unit over with its only reference; a copy is made only if it does not.
@@ -175,27 +214,34 @@ impl Stream {
         self.count(&unit);
         let access_unit = &mut unit.access_unit;
         access_unit.dts = self.timeline.map(access_unit.track, access_unit.dts);
-        self.has_video |= access_unit.track.kind == TrackKind::Video;
-        unit.entry_point = self.is_entry_point(&unit);
+        unit.sequence = self.next_sequence();
+        unit.entry_point = self.is_entry_point(&unit.access_unit);
         unit.starts_epoch = std::mem::take(&mut self.starts_epoch);
         let unit = Arc::new(unit);
         let is_metadata = unit.access_unit.kind == UnitKind::Metadata;
-        if self.prologue.observe(&unit) {
+        if is_metadata {
+            self.said = Some(unit.access_unit.payload.clone());
+        }
+        if self.prologue.observe(&unit) == Change::Replaced {
             self.gop.clear();
         }
         self.gop.push(&unit, self.policy.log_bytes_max);
-        self.gop_charge.set(self.gop.bytes());
-        let learned = self.learn(&unit);
+        let learned = self.learn(&unit.access_unit);
         out.push(Arc::clone(&unit));
         if is_metadata || learned {
             out.extend(self.enrich(&unit));
         }
+        self.charge.set(self.gop.bytes() + self.prologue.bytes());
         out
     }
 
     /// What a core needs to start: metadata, configurations and the units since the entry point.
-    pub fn snapshot(&self) -> (Prologue, Vec<Arc<Unit>>) {
-        (self.prologue.clone(), self.gop.units().cloned().collect())
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            prologue: self.prologue.clone(),
+            gop: self.gop.units().cloned().collect(),
+            next: self.next_sequence,
+        }
     }
 
     /// The prologue alone, for a core that goes on at an entry point.
@@ -206,7 +252,7 @@ impl Stream {
     /// A core has viewers.
     pub fn subscribe(&mut self, core: CoreIndex) {
         if self.cores.iter().all(|interested| interested.core != core) {
-            self.cores.push(InterestedCore { core, lost: false });
+            self.cores.push(InterestedCore { core, lost: false, owes_end: None });
         }
     }
 
@@ -238,18 +284,36 @@ impl Stream {
     fn forget_media(&mut self) {
         self.prologue.clear();
         self.gop.clear();
-        self.gop_charge.set(0);
+        self.charge.set(0);
+        self.said = None;
         self.tracks.clear();
-        self.has_video = false;
+        self.track_ids.clear();
     }
 
-    fn is_entry_point(&self, unit: &Unit) -> bool {
-        let access_unit = &unit.access_unit;
-        match access_unit.track.kind {
-            TrackKind::Video => access_unit.is_video_random_access(),
-            TrackKind::Audio => {
-                !self.has_video && matches!(access_unit.kind, UnitKind::Frame { .. })
-            }
+    fn next_sequence(&mut self) -> u64 {
+        self.next_sequence += 1;
+        self.next_sequence - 1
+    }
+
+    /// True for a track within the policy's limit. A further one is left out.
+    fn admits(&mut self, id: TrackId) -> bool {
+        if id.kind == TrackKind::Data || self.track_ids.contains(&id) {
+            return true;
+        }
+        let has_room = self.track_ids.len() < self.policy.tracks_max;
+        if has_room {
+            self.track_ids.push(id);
+        }
+        has_room
+    }
+
+    /// The first video track decides; of several tracks in one message, the one that carries its body.
+    fn is_entry_point(&self, unit: &AccessUnit) -> bool {
+        let first_video = self.track_ids.iter().find(|id| id.kind == TrackKind::Video);
+        match unit.track.kind {
+            _ if unit.flv == FlvBody::Covered => false,
+            TrackKind::Video => unit.is_video_random_access() && first_video == Some(&unit.track),
+            TrackKind::Audio => first_video.is_none() && matches!(unit.kind, UnitKind::Frame { .. }),
             TrackKind::Data => false,
         }
     }
@@ -264,40 +328,62 @@ impl Stream {
     }
 
     /// Takes note of a track; true when something became known that metadata should say.
-    fn learn(&mut self, unit: &Unit) -> bool {
-        let access_unit = &unit.access_unit;
-        let id = access_unit.track;
-        if id.kind == TrackKind::Data {
+    fn learn(&mut self, unit: &AccessUnit) -> bool {
+        let TrackId { kind, index } = unit.track;
+        if kind == TrackKind::Data {
             return false;
         }
-        let known = self.tracks.iter().position(|t| t.index == id.index && t.kind == id.kind);
-        if known.is_some() && access_unit.kind != UnitKind::Config {
+        let known = self.tracks.iter_mut().find(|track| track.index == index && track.kind == kind);
+        if known.as_ref().is_some_and(|track| !track.may_learn(unit)) {
             return false;
         }
-        let Some(info) = codec::track_info(access_unit) else { return false };
+        let Some(info) = codec::track_info(unit) else { return false };
         match known {
-            Some(at) if self.tracks[at].info == info => return false,
-            Some(at) => self.tracks[at].info = info,
-            None if self.tracks.len() < self.policy.tracks_max => {
-                self.tracks.push(Track { index: id.index, kind: id.kind, info });
+            Some(track) => track.learn(info),
+            None => {
+                self.tracks.push(Track { index, kind, info });
+                true
             }
-            None => return false,
         }
-        true
     }
 
     /// The metadata that later viewers get: what the publisher said, and what its media says.
     fn enrich(&mut self, after: &Unit) -> Option<Arc<Unit>> {
-        let is_metadata = |unit: &&Arc<Unit>| unit.access_unit.kind == UnitKind::Metadata;
-        let said = self.prologue.units().iter().find(is_metadata);
-        let said = said.map(|unit| unit.access_unit.payload.clone());
-        let payload = metadata::enrich(said.as_deref(), &self.tracks, &self.policy)?;
+        let payload = metadata::enrich(self.said.as_deref(), &self.tracks, &self.policy)?;
         let mut access_unit = metadata::unit(payload);
         access_unit.dts = after.access_unit.dts;
         let mut unit = Unit::new(access_unit, after.received);
         unit.late_joiners_only = true;
+        unit.sequence = self.next_sequence();
         let unit = Arc::new(unit);
         self.prologue.observe(&unit);
         Some(unit)
+    }
+}
+
+impl Track {
+    /// True when `unit` may say more than is known: a configuration, another codec, or a frame of a codec
+    /// whose frames say what its configuration does not (VP9's picture size).
+    fn may_learn(&self, unit: &AccessUnit) -> bool {
+        let info = &self.info;
+        let is_unknown = match self.kind {
+            TrackKind::Video => info.width == 0,
+            TrackKind::Audio => info.sample_rate_hz == 0,
+            TrackKind::Data => false,
+        };
+        match unit.kind {
+            UnitKind::Config => true,
+            UnitKind::Frame { random_access: true } => {
+                unit.codec != info.codec || (is_unknown && unit.codec.row().from_frame.is_some())
+            }
+            _ => false,
+        }
+    }
+
+    /// Takes over what is new. True when there was anything.
+    fn learn(&mut self, info: TrackInfo) -> bool {
+        let before = self.info.clone();
+        self.info.update(info);
+        self.info != before
     }
 }

@@ -12,13 +12,13 @@ pub struct SubscriberId(pub u32);
 /// What a subscriber is waiting for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// The first entry point of the stream, until the time given.
-    Waiting(Micros),
+    /// The first entry point of the stream.
+    Waiting,
     /// Nothing: it gets what is appended.
     Running,
     /// Room in its socket.
     Blocked,
-    /// An entry point, having lost the thread by being too slow.
+    /// An entry point at or after its place, having lost the thread.
     Lost,
     /// Its own `resume`.
     Paused,
@@ -50,6 +50,10 @@ pub struct Subscriber {
     pub chunk_end: u64,
     /// See [`State`].
     pub state: State,
+    /// It has been told that its play starts.
+    pub started: bool,
+    /// How long it waits for that if nobody publishes.
+    pub wait_until: Micros,
     /// See [`Delivery`].
     pub delivery: Delivery,
     /// The connection has private bytes to send first: only it may send.
@@ -71,9 +75,20 @@ impl Subscriber {
         self.chunk_end > self.at
     }
 
+    /// Waits for an entry point, be it the newest one in the log.
+    pub fn wait_anywhere(&mut self) {
+        self.state = if self.started { State::Lost } else { State::Waiting };
+        (self.at, self.chunk_end) = (0, 0);
+    }
+
+    /// True when its connection may read the log for it.
+    pub fn is_readable(&self) -> bool {
+        self.state == State::Running && !self.held && self.delivery == Delivery::Readdressed
+    }
+
     /// True when it gets nothing before the next entry point.
     pub fn waits_for_entry(&self) -> bool {
-        matches!(self.state, State::Waiting(_) | State::Lost)
+        matches!(self.state, State::Waiting | State::Lost)
     }
 
     /// True when it holds a place in the log that must not be trimmed unseen.

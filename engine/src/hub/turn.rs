@@ -49,27 +49,29 @@ impl Hub {
         let mut left = Left::Nothing;
         let (outlets, prologue, _, policy) = replica.parts();
         for outlet in outlets {
-            if !outlet.is_sweeping() {
-                let Some((pending, closes_frame)) = outlet.pending() else { continue };
-                if !forced && !self.controller.due(bounds, pending, now, closes_frame) {
-                    left = Left::Later;
-                    continue;
+            loop {
+                if !outlet.is_sweeping() {
+                    let Some((pending, closes_frame)) = outlet.pending() else { break };
+                    if !forced && !self.controller.due(bounds, pending, now, closes_frame) {
+                        left = Left::Later;
+                        break;
+                    }
                 }
+                let flushed = outlet.flush(&self.clock, now, deadline, &mut self.notices);
+                self.stats.sends.add(flushed.sends);
+                self.stats.bytes_out.add(flushed.bytes);
+                if !flushed.done {
+                    return Left::Now;
+                }
+                if let Some(received) = flushed.oldest_received.filter(|_| flushed.sends > 0) {
+                    self.latency_us.saturating_record(self.clock.now().since(received));
+                }
+                let memory = memory_limit(&self.pool, policy);
+                let stats = &self.stats;
+                outlet.enforce(policy, prologue, now, memory, &mut self.notices, |reason| {
+                    stats.count_skip(reason);
+                });
             }
-            let flushed = outlet.flush(&self.clock, now, deadline, &mut self.notices);
-            self.stats.sends.add(flushed.sends);
-            self.stats.bytes_out.add(flushed.bytes);
-            if !flushed.done {
-                return Left::Now;
-            }
-            if let Some(received) = flushed.oldest_received.filter(|_| flushed.sends > 0) {
-                self.latency_us.saturating_record(self.clock.now().since(received));
-            }
-            let memory = memory_limit(&self.pool, policy);
-            let stats = &self.stats;
-            outlet.enforce(policy, prologue, now, memory, &mut self.notices, |reason| {
-                stats.count_skip(reason);
-            });
         }
         left
     }
@@ -81,6 +83,7 @@ impl Hub {
         for slot in replicas {
             self.end_waiting(slot, now);
             self.enforce_replica(slot, now);
+            self.drop_idle_outlets(slot, now);
             if !self.leave_if_due(slot, now) {
                 let outlets = self.replicas[slot].outlets();
                 log_bytes += outlets.iter().map(|o| o.log().memory_bytes()).sum::<u64>();
@@ -88,12 +91,24 @@ impl Hub {
         }
         self.stats.log_bytes.set(log_bytes);
         let over = |until: Option<Micros>| until.is_some_and(|until| until <= now);
-        let ended = self.streams.iter().filter(|(_, stream)| over(stream.grace_until()));
-        let ended: Vec<usize> = ended.map(|(slot, _)| slot).collect();
-        for slot in ended {
-            self.end_if_over(slot, now);
+        let streams: Vec<usize> = self.streams.iter().map(|(slot, _)| slot).collect();
+        for slot in streams {
+            self.send_ends(slot);
+            if over(self.streams[slot].grace_until()) {
+                self.end_if_over(slot, now);
+            }
         }
         self.settle(now);
+    }
+
+    /// Gives up egress forms that no viewer has used for the policy's `linger_ms`.
+    fn drop_idle_outlets(&mut self, slot: usize, now: Micros) {
+        while let Some(moved) = self.replicas[slot].drop_idle_outlet(now) {
+            let Some(outlet) = self.replicas[slot].outlets().get(moved) else { continue };
+            for subscriber in outlet.subscribers() {
+                self.places[subscriber.id.0 as usize].outlet = moved;
+            }
+        }
     }
 
     /// Takes the busy share of the last window, 0.0 to 1.0.
@@ -116,15 +131,13 @@ impl Hub {
     /// Refuses new publications, and sends everybody home.
     pub fn begin_stop(&mut self, now: Micros) {
         self.stopping = true;
-        let streams: Vec<usize> = self.streams.iter().map(|(slot, _)| slot).collect();
-        for slot in streams {
-            self.end_stream(slot, EndReason::Stopping, now);
-        }
         let replicas: Vec<usize> = self.replicas.iter().map(|(slot, _)| slot).collect();
         for slot in replicas {
             self.flush_replica(slot, now, Micros(u64::MAX));
+            self.replicas[slot].end();
             self.end_viewers(slot, EndReason::Stopping, |_| true);
         }
+        self.end_publications(EndReason::Stopping);
         self.settle(now);
     }
 

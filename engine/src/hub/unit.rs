@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use corelay_codecs::{AccessUnit, TrackKind, UnitKind};
+use corelay_codecs::{AccessUnit, FlvBody, UnitKind};
 use smallvec::SmallVec;
 
 use crate::clock::Micros;
@@ -15,6 +15,8 @@ pub struct Unit {
     pub access_unit: AccessUnit,
     /// When its last byte was received.
     pub received: Micros,
+    /// Counts the units of the stream, without a gap: given by the owner.
+    pub sequence: u64,
     /// The first unit of a publisher: what was known of the tracks before is void.
     pub starts_epoch: bool,
     /// Only for those who join later: viewers that watch already have received the original.
@@ -30,6 +32,7 @@ impl Unit {
         Self {
             access_unit,
             received,
+            sequence: 0,
             starts_epoch: false,
             late_joiners_only: false,
             entry_point: false,
@@ -38,12 +41,33 @@ impl Unit {
 
     /// Bytes of payload this unit keeps alive.
     pub fn bytes(&self) -> usize {
-        use corelay_codecs::FlvBody;
         match &self.access_unit.flv {
             FlvBody::Verbatim(body) => body.len(),
             FlvBody::Build | FlvBody::Covered => self.access_unit.payload.len(),
         }
     }
+
+    /// The unit without the others of its message: what travels in another unit's body gets one of its
+    /// own.
+    fn standalone(self: &Arc<Self>) -> Arc<Self> {
+        if self.access_unit.flv != FlvBody::Covered {
+            return Arc::clone(self);
+        }
+        let mut unit = Self::clone(self);
+        unit.access_unit.flv = FlvBody::Build;
+        Arc::new(unit)
+    }
+}
+
+/// What a unit changes for decoders that start later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Nothing, or nothing that a decoder needs.
+    None,
+    /// The first configuration of its track.
+    Added,
+    /// A configuration that differs from the one before: frames before and after need different ones.
+    Replaced,
 }
 
 /// What a decoder must be told before its first frame: metadata and configuration records, newest of
@@ -54,28 +78,40 @@ pub struct Prologue {
 }
 
 impl Prologue {
-    /// Keeps `unit` if it is one of them. True when that changes what a decoder needs: a new
-    /// configuration or one that differs from the one before.
-    pub fn observe(&mut self, unit: &Arc<Unit>) -> bool {
+    /// Keeps `unit` if it is one of them.
+    pub fn observe(&mut self, unit: &Arc<Unit>) -> Change {
         let new = &unit.access_unit;
         if !new.is_sticky() {
-            return false;
+            return Change::None;
         }
-        let same = |old: &Arc<Unit>| {
+        let same = |old: &&mut Arc<Unit>| {
             old.access_unit.track == new.track && old.access_unit.kind == new.kind
         };
         let is_config = new.kind == UnitKind::Config;
-        match self.units.iter_mut().find(|old| same(old)) {
+        match self.units.iter_mut().find(same) {
             Some(old) => {
-                let changed = old.access_unit.payload != new.payload;
-                *old = Arc::clone(unit);
-                changed && is_config
+                let (before, after) = (&old.access_unit, &unit.access_unit);
+                let changed = before.payload != after.payload || before.codec != after.codec;
+                *old = unit.standalone();
+                if changed && is_config { Change::Replaced } else { Change::None }
             }
             None => {
-                self.units.push(Arc::clone(unit));
-                is_config
+                self.units.push(unit.standalone());
+                if is_config { Change::Added } else { Change::None }
             }
         }
+    }
+
+    /// True when decoders that were told this prologue need not be told `unit`.
+    pub fn says(&self, unit: &Unit) -> bool {
+        let new = &unit.access_unit;
+        let same = |old: &AccessUnit| {
+            old.track == new.track
+                && old.kind == new.kind
+                && old.codec == new.codec
+                && old.payload == new.payload
+        };
+        self.units.iter().any(|old| same(&old.access_unit))
     }
 
     /// Forgets everything: another publisher starts.
@@ -88,9 +124,9 @@ impl Prologue {
         &self.units
     }
 
-    /// True when there is a configuration or metadata of a track of this kind.
-    pub fn has(&self, kind: TrackKind) -> bool {
-        self.units.iter().any(|unit| unit.access_unit.track.kind == kind)
+    /// Bytes of payload held.
+    pub fn bytes(&self) -> usize {
+        self.units.iter().map(|unit| unit.bytes()).sum()
     }
 }
 
@@ -132,4 +168,15 @@ impl Gop {
     pub fn bytes(&self) -> usize {
         self.bytes
     }
+}
+
+/// What a core needs to begin, or to go on after a gap.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// Metadata and configurations.
+    pub prologue: Prologue,
+    /// The units since the newest entry point.
+    pub gop: Vec<Arc<Unit>>,
+    /// Sequence number of the unit that comes next.
+    pub next: u64,
 }

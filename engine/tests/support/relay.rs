@@ -131,15 +131,20 @@ impl Relay {
 
     /// The entry of `/api/v1/streams` for a stream, if there is one.
     pub fn stream(&self, app: &str, name: &str) -> Option<Value> {
-        let answer = self.api("/api/v1/streams");
+        let answer = self.api("/api/v1/streams?count=1000");
         let streams = answer["streams"].as_array().expect("streams is an array").clone();
         streams.into_iter().find(|stream| stream["app"] == app && stream["name"] == name)
     }
 
     /// The entries of `/api/v1/clients`.
     pub fn clients(&self) -> Vec<Value> {
-        let answer = self.api("/api/v1/clients?count=100000");
+        let answer = self.api("/api/v1/clients?count=1000");
         answer["clients"].as_array().expect("clients is an array").clone()
+    }
+
+    /// Number of open client connections.
+    pub fn connections(&self) -> u64 {
+        self.api("/api/v1/clients?count=1")["total"].as_u64().expect("a total")
     }
 
     /// Waits until a stream has a publisher.
@@ -151,7 +156,7 @@ impl Relay {
 
     /// Waits until no client is connected.
     pub fn await_no_clients(&self) {
-        wait_until("all clients are gone", super::LIMIT, || self.clients().is_empty());
+        wait_until("all clients are gone", super::LIMIT, || self.connections() == 0);
     }
 
     /// Resident memory in KiB.

@@ -328,6 +328,18 @@ impl Rtmp {
         tags
     }
 
+    /// Reads media until the player is told that the publisher is gone.
+    pub fn collect_to_end(&mut self) -> Vec<Tag> {
+        let mut tags: Vec<Tag> = self.take_seen().iter().filter_map(Message::tag).collect();
+        while let Ok(message) = self.next() {
+            if message.code() == "NetStream.Play.UnpublishNotify" {
+                break;
+            }
+            tags.extend(message.tag());
+        }
+        tags
+    }
+
     /// Reads until the first coded picture.
     pub fn await_picture(&mut self) -> io::Result<Tag> {
         loop {

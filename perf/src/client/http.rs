@@ -88,7 +88,11 @@ impl HttpClient {
             }
             Some(Framing::WebSocket(frames)) => {
                 let output = &mut self.output;
-                frames.take(input, |pong| output.push_back(pong), |bytes| body.take(bytes, received))
+                frames.take(
+                    input,
+                    |pong| output.push_back(pong),
+                    |bytes| body.take(bytes, received),
+                )
             }
         }
     }

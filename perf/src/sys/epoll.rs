@@ -22,6 +22,8 @@ pub struct Ready {
     pub readable: bool,
     /// It can be written, or it has ended.
     pub writable: bool,
+    /// The peer has ended it; what came before can still be read.
+    pub ended: bool,
 }
 
 impl Epoll {
@@ -58,12 +60,13 @@ impl Epoll {
         self.control(libc::EPOLL_CTL_MOD, fd, events, token)
     }
 
-    /// Takes a socket out, without closing it.
+    /// Watches only for the end from here on.
     ///
     /// # Errors
     /// The descriptor was not added.
-    pub fn remove(&self, fd: RawFd) -> io::Result<()> {
-        self.control(libc::EPOLL_CTL_DEL, fd, 0, 0)
+    pub fn end_only(&self, fd: RawFd, token: usize) -> io::Result<()> {
+        let events = (libc::EPOLLRDHUP | libc::EPOLLET) as u32;
+        self.control(libc::EPOLL_CTL_MOD, fd, events, token)
     }
 
     fn control(&self, operation: i32, fd: RawFd, events: u32, token: usize) -> io::Result<()> {
@@ -111,6 +114,7 @@ impl Epoll {
             token: event.u64 as usize,
             readable: bits & (libc::EPOLLIN | over) != 0,
             writable: bits & (libc::EPOLLOUT | libc::EPOLLERR | libc::EPOLLHUP) != 0,
+            ended: bits & over != 0,
         })
     }
 }
@@ -133,10 +137,11 @@ mod tests {
         assert_eq!(epoll.wait(1_000).unwrap(), 0);
         b.write_all(b"x").unwrap();
         assert_eq!(epoll.wait(1_000_000).unwrap(), 1);
-        assert_eq!(epoll.ready(0), Some(Ready { token: 7, readable: true, writable: false }));
+        let expected = Ready { token: 7, readable: true, writable: false, ended: false };
+        assert_eq!(epoll.ready(0), Some(expected));
         assert_eq!(epoll.wait(1_000).unwrap(), 0, "nothing new has come");
         drop(b);
         assert_eq!(epoll.wait(1_000_000).unwrap(), 1);
-        assert!(epoll.ready(0).unwrap().readable);
+        assert!(epoll.ready(0).unwrap().readable && epoll.ready(0).unwrap().ended);
     }
 }

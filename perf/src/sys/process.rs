@@ -1,7 +1,9 @@
-//! What a server process has used so far, from /proc (proc(5)).
+//! Server processes: their end, and what they have used so far, from /proc (proc(5)).
 
 use std::fs;
 use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 
 /// Readings of one process and all its threads.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -66,9 +68,7 @@ impl Usage {
             system_s: self.system_s - earlier.system_s,
             rss_kib: self.rss_kib,
             rss_peak_kib: self.rss_peak_kib,
-            switches_voluntary: self
-                .switches_voluntary
-                .saturating_sub(earlier.switches_voluntary),
+            switches_voluntary: self.switches_voluntary.saturating_sub(earlier.switches_voluntary),
             switches_involuntary: self
                 .switches_involuntary
                 .saturating_sub(earlier.switches_involuntary),
@@ -87,6 +87,39 @@ pub fn family(pid: u32) -> Vec<u32> {
         all.extend(children.split_whitespace().filter_map(|child| child.parse::<u32>().ok()));
     }
     all
+}
+
+/// Has a process killed when the thread that starts it ends, however that comes about.
+pub fn die_with_parent(command: &mut Command) {
+    let ask = || {
+        // SAFETY: prctl with these arguments takes no pointers.
+        let done = unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+        if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    };
+    // SAFETY: between fork and exec, prctl(2) alone is called, which allocates nothing.
+    unsafe { command.pre_exec(ask) };
+}
+
+/// Kills a process at once.
+pub fn kill(pid: u32) {
+    let Ok(pid) = libc::pid_t::try_from(pid) else { return };
+    // SAFETY: no pointers; a process that is gone is an error that changes nothing.
+    unsafe { libc::kill(pid, libc::SIGKILL) };
+}
+
+/// Seconds that a CPU was not idle since the machine started, whoever used it, to 10 ms.
+pub fn cpu_busy_s(cpu: usize) -> f64 {
+    let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
+    busy_of_stat(&stat, cpu).unwrap_or(0.0)
+}
+
+/// The line of a CPU: user, nice, system, idle, iowait, irq, softirq, steal and more, in ticks.
+fn busy_of_stat(stat: &str, cpu: usize) -> Option<f64> {
+    let name = format!("cpu{cpu} ");
+    let line = stat.lines().find_map(|line| line.strip_prefix(&name))?;
+    let ticks: Vec<u64> = line.split_whitespace().filter_map(|ticks| ticks.parse().ok()).collect();
+    let busy = [0, 1, 2, 5, 6, 7].iter().filter_map(|field| ticks.get(*field)).sum::<u64>();
+    Some(busy as f64 / TICKS_PER_S)
 }
 
 /// User and system seconds: fields 14 and 15 in ticks of 10 ms; the name, in brackets, is field 2
@@ -128,6 +161,14 @@ mod tests {
     fn a_name_with_brackets_and_blanks_does_not_shift_the_fields() {
         let stat = "7 (a ) b) S 1 2 3 4 5 6 7 8 9 10 250 125 0 0";
         assert_eq!(cpu_of_stat(stat), Some((2.5, 1.25)));
+    }
+
+    #[test]
+    fn idle_time_is_not_busy_time() {
+        let stat = "cpu  9 9 9 9\ncpu0 1 2 3 1000 1000 4 5 6 0 0\ncpu1 0 0 0 0 0 0 0 0 0 0\n";
+        assert_eq!(busy_of_stat(stat, 0), Some(0.21));
+        assert_eq!(busy_of_stat(stat, 2), None);
+        assert!(cpu_busy_s(0) > 0.0);
     }
 
     #[test]

@@ -31,12 +31,6 @@ pub fn take_error(fd: BorrowedFd<'_>) -> Option<io::Error> {
     SockRef::from(&fd).take_error().unwrap_or_else(Some)
 }
 
-/// Makes a close abort the connection: it goes at once and leaves no port in `TIME_WAIT`, so tens
-/// of thousands of players can come and go in a short time.
-pub fn abort_on_close(fd: BorrowedFd<'_>) {
-    let _ = SockRef::from(&fd).set_linger(Some(std::time::Duration::ZERO));
-}
-
 /// Has the kernel stamp what arrives, for [`read_stamped`].
 ///
 /// # Errors
@@ -121,9 +115,7 @@ fn arrival_us(message: &libc::msghdr) -> Option<u64> {
 /// As [`discard`].
 pub fn read(fd: RawFd, buffer: &mut [u8]) -> io::Result<usize> {
     // SAFETY: the buffer is live and writable for the length given.
-    outcome(unsafe {
-        libc::recv(fd, buffer.as_mut_ptr().cast(), buffer.len(), libc::MSG_DONTWAIT)
-    })
+    outcome(unsafe { libc::recv(fd, buffer.as_mut_ptr().cast(), buffer.len(), libc::MSG_DONTWAIT) })
 }
 
 /// Sends a first part of `bytes` and returns how much that was.
@@ -183,6 +175,8 @@ mod tests {
     fn the_arrival_is_when_the_bytes_came_and_not_when_they_are_read() {
         let (mut peer, fd) = pair();
         stamp_arrivals(raw(&fd)).unwrap();
+        // The kernel begins to stamp a moment after the first socket asks for it.
+        std::thread::sleep(Duration::from_millis(50));
         let sent_us = clock::now_us();
         peer.write_all(b"hello").unwrap();
         std::thread::sleep(Duration::from_millis(100));

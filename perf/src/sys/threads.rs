@@ -5,18 +5,45 @@ use std::io;
 /// Pins the calling thread to a CPU.
 ///
 /// # Errors
-/// The CPU does not exist or is outside the affinity mask's reach.
+/// The CPU does not exist, or the process may not use it.
 pub fn pin_to(cpu: usize) -> io::Result<()> {
-    // SAFETY: an all-zero set is a valid, empty one; CPU_SET stays within it for the checked range.
+    pin_to_all(&[cpu])
+}
+
+/// Lets the calling thread, and what it starts, run on some CPUs only.
+///
+/// # Errors
+/// As [`pin_to`].
+pub fn pin_to_all(cpus: &[usize]) -> io::Result<()> {
+    // SAFETY: an all-zero set is a valid, empty one.
     let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
-    if cpu >= libc::CPU_SETSIZE as usize {
-        return Err(io::ErrorKind::InvalidInput.into());
+    for cpu in cpus {
+        if *cpu >= libc::CPU_SETSIZE as usize {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        // SAFETY: `cpu` is within the set.
+        unsafe { libc::CPU_SET(*cpu, &mut set) };
     }
-    // SAFETY: `cpu` is within the set.
-    unsafe { libc::CPU_SET(cpu, &mut set) };
     // SAFETY: the set is live and of the size given; 0 is the calling thread.
     let done = unsafe { libc::sched_setaffinity(0, size_of_val(&set), &set) };
     if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// The CPUs that the calling thread may run on.
+///
+/// # Errors
+/// There are more CPUs than fit a plain set.
+pub fn cpus() -> io::Result<Vec<usize>> {
+    // SAFETY: an all-zero set is a valid, empty one.
+    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    // SAFETY: the set is live and of the size given; 0 is the calling thread.
+    let done = unsafe { libc::sched_getaffinity(0, size_of_val(&set), &mut set) };
+    if done < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: every number asked for is within the set.
+    let is_in = |cpu: &usize| unsafe { libc::CPU_ISSET(*cpu, &set) };
+    Ok((0..libc::CPU_SETSIZE as usize).filter(is_in).collect())
 }
 
 /// Lets the calling thread go before the others on its CPU, where the process may ask for that;
@@ -42,3 +69,19 @@ pub fn raise_descriptor_limit() -> u64 {
 
 /// Well before ordinary threads, and far from real-time priorities, which could starve them.
 const PREFERRED_NICE: libc::c_int = -10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_runs_where_it_was_pinned() {
+        let all = cpus().unwrap();
+        let last = *all.last().unwrap();
+        pin_to(last).unwrap();
+        assert_eq!(cpus().unwrap(), [last]);
+        pin_to_all(&all).unwrap();
+        assert_eq!(cpus().unwrap(), all);
+        assert!(pin_to(usize::MAX).is_err());
+    }
+}

@@ -1,0 +1,15 @@
+//! The hubs of a few cores, with real sockets and a clock that the tests turn.
+
+mod churn;
+mod ends;
+mod flushes;
+mod joins;
+mod lanes;
+mod media;
+mod memory;
+mod relay;
+mod rig;
+mod slow;
+mod takeover;
+mod tracks;
+mod viewers;

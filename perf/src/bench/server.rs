@@ -1,0 +1,296 @@
+//! The servers under test: started pinned, asked where they listen, ended with the run.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+
+use crate::sys::{process, threads};
+
+/// Who is measured.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Contender {
+    /// The relay, with settings of its own (TOML, dotted keys).
+    Corelay {
+        /// What the reports call it.
+        label: String,
+        /// On top of what every run has.
+        settings: String,
+        /// Data cores.
+        cores: Vec<usize>,
+    },
+    /// nginx with the RTMP module, as Debian packages it.
+    Nginx,
+    /// [`crate::floor`], at an interval in milliseconds.
+    Floor(f64),
+    /// Any other server.
+    Other(OtherServer),
+}
+
+/// A server that the user brings: `name=command,rtmp_port[,http_port]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OtherServer {
+    /// What the reports call it.
+    pub name: String,
+    /// The command that runs it in the foreground; it is run by `sh -c`.
+    pub command: String,
+    /// Where it takes and serves RTMP, on 127.0.0.1.
+    pub rtmp_port: u16,
+    /// Where it serves `/live/NAME.flv`, if it does.
+    pub http_port: Option<u16>,
+}
+
+impl OtherServer {
+    /// Reads `name=command,rtmp_port[,http_port]`.
+    ///
+    /// # Errors
+    /// What it should be like.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let form = || "a server is of the form name=command,rtmp_port[,http_port]".to_owned();
+        let (name, rest) = text.split_once('=').ok_or_else(form)?;
+        let (before, last) = rest.rsplit_once(',').ok_or_else(form)?;
+        let last: u16 = last.trim().parse().map_err(|_| form())?;
+        let both = before
+            .rsplit_once(',')
+            .and_then(|(command, port)| Some((command, port.trim().parse().ok()?)));
+        let (command, rtmp_port, http_port) = match both {
+            Some((command, rtmp_port)) => (command, rtmp_port, Some(last)),
+            None => (before, last, None),
+        };
+        Ok(Self { name: name.to_owned(), command: command.to_owned(), rtmp_port, http_port })
+    }
+}
+
+impl Contender {
+    /// What the reports call it.
+    pub fn label(&self) -> String {
+        match self {
+            Self::Corelay { label, .. } => label.clone(),
+            Self::Nginx => "nginx-rtmp".to_owned(),
+            Self::Floor(interval_ms) => format!("floor {interval_ms} ms"),
+            Self::Other(server) => server.name.clone(),
+        }
+    }
+
+    /// Whether it can serve HTTP-FLV and WebSocket-FLV.
+    pub fn serves_http(&self) -> bool {
+        match self {
+            Self::Corelay { .. } | Self::Floor(_) => true,
+            Self::Nginx => false,
+            Self::Other(server) => server.http_port.is_some(),
+        }
+    }
+}
+
+/// What every run of the bench has in common.
+#[derive(Clone, Debug)]
+pub struct Site {
+    /// The relay's program.
+    pub corelay: PathBuf,
+    /// Where configurations and logs go.
+    pub scratch: PathBuf,
+    /// The CPU the servers are pinned to.
+    pub server_cpu: usize,
+    /// The CPU the load is pinned to.
+    pub load_cpu: usize,
+}
+
+/// A running server. Dropping it ends it.
+pub struct Server {
+    child: Child,
+    rtmp: Option<String>,
+    http: Option<String>,
+}
+
+impl Server {
+    /// Starts one and waits until it serves. `kbit_s` is what the floor sends to each player.
+    ///
+    /// # Errors
+    /// It is not installed, does not start or does not say where it listens.
+    pub fn start(contender: &Contender, site: &Site, kbit_s: f64) -> anyhow::Result<Self> {
+        let label = contender.label();
+        let cpus = match contender {
+            Contender::Corelay { cores, .. } => cores.clone(),
+            _ => vec![site.server_cpu],
+        };
+        match contender {
+            Contender::Corelay { settings, cores, .. } => {
+                let path = site.scratch.join("corelay.toml");
+                fs::write(&path, format!("{CORELAY_SETTINGS}cores.data = {cores:?}\n{settings}\n"))?;
+                let mut command = Command::new(&site.corelay);
+                command.arg("--config").arg(path);
+                Self::start_announcing(command, &cpus, &label)
+            }
+            Contender::Floor(interval_ms) => {
+                let mut command = Command::new(std::env::current_exe()?);
+                command.args(["floor", "--kbit", &kbit_s.to_string()]);
+                command.args(["--interval-ms", &interval_ms.to_string()]);
+                command.args(["--cpu", &site.server_cpu.to_string()]);
+                Self::start_announcing(command, &cpus, &label)
+            }
+            Contender::Nginx => {
+                let port = free_port()?;
+                let path = site.scratch.join("nginx.conf");
+                fs::write(&path, nginx_settings(port, &site.scratch))?;
+                let mut command = Command::new("nginx");
+                command.arg("-c").arg(&path).arg("-p").arg(&site.scratch);
+                command.arg("-e").arg(site.scratch.join("nginx.log"));
+                Self::start_silent(command, &cpus, &label, port, None, site)
+            }
+            Contender::Other(server) => {
+                let mut command = Command::new("sh");
+                command.args(["-c", &format!("exec {}", server.command)]);
+                let (rtmp, http) = (server.rtmp_port, server.http_port);
+                Self::start_silent(command, &cpus, &label, rtmp, http, site)
+            }
+        }
+    }
+
+    /// For servers that print `listening PROTOCOL ADDRESS` and `ready`.
+    fn start_announcing(mut command: Command, cpus: &[usize], label: &str) -> anyhow::Result<Self> {
+        command.stdout(Stdio::piped());
+        let mut child = spawn(command, cpus, label)?;
+        let output = child.stdout.take().context("its output is piped")?;
+        let mut server = Self { child, rtmp: None, http: None };
+        let mut lines = BufReader::new(output).lines().map_while(Result::ok);
+        let mut ready = false;
+        for line in lines.by_ref() {
+            match line.strip_prefix("listening ").and_then(|rest| rest.split_once(' ')) {
+                Some(("rtmp", address)) => server.rtmp = Some(address.to_owned()),
+                Some(("http", address)) => server.http = Some(address.to_owned()),
+                _ if line == "ready" => {
+                    ready = true;
+                    break;
+                }
+                _ => {}
+            }
+        }
+        ensure!(ready, "{label} ended before it was ready");
+        // It may log there: somebody has to read it.
+        std::thread::spawn(move || lines.for_each(drop));
+        Ok(server)
+    }
+
+    /// For servers that only begin to listen.
+    fn start_silent(
+        mut command: Command,
+        cpus: &[usize],
+        label: &str,
+        rtmp: u16,
+        http: Option<u16>,
+        site: &Site,
+    ) -> anyhow::Result<Self> {
+        let log = File::create(site.scratch.join(format!("{label}.log")))?;
+        command.stdout(log.try_clone()?).stderr(log);
+        let child = spawn(command, cpus, label)?;
+        let address = |port| format!("127.0.0.1:{port}");
+        let mut server = Self { child, rtmp: Some(address(rtmp)), http: http.map(address) };
+        let deadline = Instant::now() + START_LIMIT;
+        while std::net::TcpStream::connect(("127.0.0.1", rtmp)).is_err() {
+            if let Some(status) = server.child.try_wait()? {
+                bail!("{label} ended with {status}; its log is in {}", site.scratch.display());
+            }
+            ensure!(Instant::now() < deadline, "{label} does not listen on port {rtmp}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(server)
+    }
+
+    /// Where streams are published; `None` for the floor.
+    pub fn publish_url(&self) -> Option<String> {
+        self.rtmp.as_ref().map(|address| format!("rtmp://{address}/live/s"))
+    }
+
+    /// Where streams are played by a protocol, if it is served.
+    pub fn play_url(&self, protocol: super::case::Protocol) -> Option<String> {
+        use super::case::Protocol;
+        let http = self.http.as_ref();
+        match protocol {
+            Protocol::Rtmp if self.rtmp.is_none() => http.map(|at| format!("http://{at}/floor")),
+            Protocol::Rtmp => self.publish_url(),
+            Protocol::HttpFlv if self.rtmp.is_none() => http.map(|at| format!("http://{at}/floor")),
+            Protocol::HttpFlv => http.map(|address| format!("http://{address}/live/s.flv")),
+            Protocol::WsFlv => http.map(|address| format!("ws://{address}/live/s.flv")),
+        }
+    }
+
+    /// Its processes.
+    pub fn pids(&self) -> Vec<u32> {
+        process::family(self.child.id())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        for pid in self.pids().into_iter().rev() {
+            process::kill(pid);
+        }
+        let _ = self.child.wait();
+    }
+}
+
+/// Starts a process on some CPUs: it inherits them from this thread, which goes back to its own.
+fn spawn(mut command: Command, cpus: &[usize], label: &str) -> anyhow::Result<Child> {
+    let own = threads::cpus()?;
+    threads::pin_to_all(cpus).with_context(|| format!("cannot run on CPUs {cpus:?}"))?;
+    process::die_with_parent(&mut command);
+    let child = command.stdin(Stdio::null()).spawn();
+    threads::pin_to_all(&own)?;
+    child.with_context(|| format!("cannot start {label}"))
+}
+
+fn free_port() -> anyhow::Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+fn nginx_settings(port: u16, scratch: &Path) -> String {
+    let scratch = scratch.display();
+    format!(
+        "load_module /usr/lib/nginx/modules/ngx_rtmp_module.so;
+daemon off;
+worker_processes 1;
+worker_rlimit_nofile 65536;
+pid {scratch}/nginx.pid;
+error_log {scratch}/nginx.log error;
+events {{ worker_connections 32768; }}
+rtmp {{
+  access_log off;
+  server {{
+    listen 127.0.0.1:{port};
+    chunk_size 4096;
+    application live {{ live on; }}
+  }}
+}}
+"
+    )
+}
+
+const CORELAY_SETTINGS: &str = r#"
+rtmp.listen = ["127.0.0.1:0"]
+http.listen = ["127.0.0.1:0"]
+admin.listen = "127.0.0.1:0"
+limits.connections_per_ip_max = 100000
+limits.connections_max = 100000
+logging.level = "error"
+"#;
+
+const START_LIMIT: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_are_described_in_one_line() {
+        let srs = OtherServer::parse("srs=./objs/srs -c conf/a,b.conf,1935,8080").unwrap();
+        assert_eq!((srs.name.as_str(), srs.rtmp_port, srs.http_port), ("srs", 1935, Some(8080)));
+        assert_eq!(srs.command, "./objs/srs -c conf/a,b.conf");
+        let zlm = OtherServer::parse("zlm=MediaServer,1936").unwrap();
+        assert_eq!((zlm.command.as_str(), zlm.rtmp_port, zlm.http_port), ("MediaServer", 1936, None));
+        assert!(OtherServer::parse("srs").is_err() && OtherServer::parse("a=b,c").is_err());
+    }
+}

@@ -1,0 +1,234 @@
+//! Many players of one or many streams, and what they saw.
+//!
+//! A run has three parts. The players join, evenly spread over the ramp; when all of them have their
+//! first keyframe or have failed, and things have settled for a moment, the window opens in which
+//! everything is measured; then all leave.
+//!
+//! Invariants
+//! - A player has joined when its first video keyframe is complete (for a body that is not parsed, when
+//!   its first byte is there).
+//! - Sampled players are spread over the whole population and read by a thread of their own, so that
+//!   the figures about time speak of the server and not of the reading of the others.
+//! - Nothing outlives [`run`]: it ends after ramp, `join_timeout`, settling and window at the latest.
+
+mod driver;
+mod player;
+mod result;
+mod sampler;
+mod seats;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::Context;
+
+use crate::client::Recipe;
+use crate::progress::{self, Progress};
+use crate::sys::{clock, threads};
+use crate::target::Target;
+use driver::Driver;
+use result::Tally;
+
+pub use result::PlayResult;
+
+/// Who plays what, and how long.
+#[derive(Clone, Debug)]
+pub struct PlayConfig {
+    /// The streams; player n plays the n-th, and around again.
+    pub targets: Vec<Target>,
+    /// Players, without the slow ones.
+    pub players: usize,
+    /// Slow players: how many, and the rate they read at in kbit/s; 0 reads nothing once it plays.
+    pub slow: Vec<(usize, u64)>,
+    /// Players that begin per second.
+    pub ramp_per_s: f64,
+    /// Length of the window.
+    pub window: Duration,
+    /// How long the last player may take to join.
+    pub join_timeout: Duration,
+    /// Players that parse all they get.
+    pub sample: usize,
+    /// Players that leave and come back per second within the window.
+    pub churn_per_s: f64,
+    /// Threads for the players that are not sampled.
+    pub threads: usize,
+    /// The CPU all threads are pinned to; `None` leaves them to the kernel.
+    pub cpu: Option<usize>,
+}
+
+impl PlayConfig {
+    /// Players of some streams, at 500 joins a second, one thread, ten seconds.
+    pub fn new(targets: Vec<Target>, players: usize) -> Self {
+        Self {
+            targets,
+            players,
+            slow: Vec::new(),
+            ramp_per_s: 500.0,
+            window: Duration::from_secs(10),
+            join_timeout: Duration::from_secs(10),
+            sample: players.min(10),
+            churn_per_s: 0.0,
+            threads: 1,
+            cpu: None,
+        }
+    }
+}
+
+/// An edge of the window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Edge {
+    /// It opens now: all have joined who will.
+    Opens,
+    /// It closes now.
+    Closes,
+}
+
+/// Plays. `edge` is called at both edges of the window, to read the server's figures there.
+///
+/// # Errors
+/// A host is not known, or the operating system refuses threads or descriptors. What happens to single
+/// players is in the result.
+pub fn run(
+    config: &PlayConfig,
+    progress: &Progress,
+    edge: &mut dyn FnMut(Edge),
+) -> anyhow::Result<PlayResult> {
+    let venues = config.targets.iter().map(Venue::new).collect::<anyhow::Result<Vec<_>>>()?;
+    let total = config.players + config.slow.iter().map(|(players, _)| players).sum::<usize>();
+    check_descriptors(total)?;
+    let shared = Arc::new(Shared::default());
+    let begin_us = clock::now_us() + START_DELAY_US;
+    let mut running = Vec::new();
+    for (number, seats) in seats::assign(config, &venues).into_iter().enumerate() {
+        let (shared, cpu, sampled) = (Arc::clone(&shared), config.cpu, seats.sampled);
+        let driver = Driver::new(seats, shared, begin_us).context("cannot make an epoll")?;
+        let work = move || {
+            // Unpinned it runs as well, only less evenly.
+            let _ = cpu.map(threads::pin_to);
+            if sampled {
+                threads::prefer();
+            }
+            driver.run()
+        };
+        running.push(thread::Builder::new().name(format!("players-{number}")).spawn(work)?);
+    }
+    let window_s = conduct(config, total as u64, &shared, begin_us, progress, edge);
+    let mut tally = Tally::default();
+    for thread in running {
+        tally.add(thread.join().map_err(|_| anyhow::anyhow!("a thread of players panicked"))??);
+    }
+    let protocol = config.targets.first().map_or("", Target::protocol);
+    Ok(tally.into_result(protocol, config, window_s))
+}
+
+/// Waits for the players to join, opens and closes the window; returns its length in seconds.
+fn conduct(
+    config: &PlayConfig,
+    total: u64,
+    shared: &Shared,
+    begin_us: u64,
+    progress: &Progress,
+    edge: &mut dyn FnMut(Edge),
+) -> f64 {
+    let ramp_us = (total as f64 / config.ramp_per_s.max(0.001) * 1e6) as u64;
+    let deadline_us = begin_us + ramp_us + config.join_timeout.as_micros() as u64;
+    progress.part("joining", total);
+    loop {
+        let joined = shared.joined.load(Ordering::Relaxed);
+        let failed = shared.failed.load(Ordering::Relaxed);
+        progress.at(joined, format!("{failed} failed"));
+        if joined + failed >= total || clock::now_us() >= deadline_us {
+            break;
+        }
+        thread::sleep(progress::INTERVAL / 5);
+    }
+    thread::sleep(SETTLE);
+    let opened_us = clock::now_us();
+    edge(Edge::Opens);
+    shared.enter(Phase::Measuring);
+    let window_us = config.window.as_micros() as u64;
+    progress.part("playing", window_us / 1_000_000);
+    loop {
+        let passed_us = clock::now_us() - opened_us;
+        if passed_us >= window_us {
+            break;
+        }
+        let megabytes = shared.bytes.load(Ordering::Relaxed) >> 20;
+        let closed = shared.closed.load(Ordering::Relaxed);
+        progress.at(passed_us / 1_000_000, format!("{megabytes} MiB, {closed} closed"));
+        thread::sleep(progress::INTERVAL.min(Duration::from_micros(window_us - passed_us)));
+    }
+    shared.enter(Phase::Leaving);
+    edge(Edge::Closes);
+    (clock::now_us() - opened_us) as f64 / 1e6
+}
+
+fn check_descriptors(players: usize) -> anyhow::Result<()> {
+    let limit = threads::raise_descriptor_limit();
+    let needed = (players + DESCRIPTORS_BESIDE) as u64;
+    anyhow::ensure!(
+        needed <= limit,
+        "{players} players need {needed} descriptors and the limit is {limit}: raise it with ulimit -n"
+    );
+    Ok(())
+}
+
+/// A target with its address looked up.
+#[derive(Clone, Debug)]
+struct Venue {
+    address: std::net::SocketAddr,
+    recipe: Recipe,
+    is_rtmp: bool,
+}
+
+impl Venue {
+    fn new(target: &Target) -> anyhow::Result<Self> {
+        let is_rtmp = matches!(target, Target::Rtmp(_));
+        Ok(Self { address: target.resolve()?, recipe: Recipe::new(target), is_rtmp })
+    }
+}
+
+/// The parts of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Joining,
+    Measuring,
+    Leaving,
+}
+
+/// What the threads tell each other while they run.
+#[derive(Debug, Default)]
+struct Shared {
+    phase: AtomicU8,
+    window_start_us: AtomicU64,
+    joined: AtomicU64,
+    failed: AtomicU64,
+    closed: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl Shared {
+    fn enter(&self, phase: Phase) {
+        if phase == Phase::Measuring {
+            self.window_start_us.store(clock::now_us(), Ordering::Relaxed);
+        }
+        self.phase.store(phase as u8, Ordering::Release);
+    }
+
+    fn phase(&self) -> Phase {
+        match self.phase.load(Ordering::Acquire) {
+            0 => Phase::Joining,
+            1 => Phase::Measuring,
+            _ => Phase::Leaving,
+        }
+    }
+}
+
+/// From the last join to the window: bursts of late joiners are over by then.
+const SETTLE: Duration = Duration::from_millis(700);
+/// So that all threads are there when the first player begins.
+const START_DELAY_US: u64 = 10_000;
+/// Descriptors of the process beside the players' sockets.
+const DESCRIPTORS_BESIDE: usize = 128;
