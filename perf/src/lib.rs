@@ -2,7 +2,8 @@
 //!
 //! It speaks standard protocols only, so it can be pointed at any server: [`publish`] sends streams
 //! by RTMP, [`play`] watches them by RTMP, HTTP-FLV, WebSocket-FLV or as a plain HTTP body, with
-//! thousands of players on one thread.
+//! thousands of players on one thread. [`bench`] puts the same loads on several servers in turn and
+//! compares them with each other and with [`floor`].
 //!
 //! Invariants
 //! - Every run ends by itself: joining, measuring and closing have deadlines.
@@ -11,8 +12,10 @@
 //! - All times are microseconds of `CLOCK_MONOTONIC`, so that a publisher and a player on the same
 //!   machine, in whichever process, read the same clock.
 
+pub mod bench;
 pub mod client;
 pub mod figures;
+pub mod floor;
 pub mod play;
 pub mod progress;
 pub mod publish;

@@ -1,11 +1,15 @@
 //! The `corelay-perf` command.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
+use corelay_perf::bench::server::OtherServer;
+use corelay_perf::bench::{self, BenchConfig};
+use corelay_perf::floor::{self, FloorConfig};
 use corelay_perf::play::{self, Edge, PlayConfig};
 use corelay_perf::progress::{self, Progress};
 use corelay_perf::publish::{Media, PublishConfig, Publishing, Shape};
@@ -27,6 +31,10 @@ enum Command {
     Play(PlayArguments),
     /// Publish one or many streams.
     Publish(PublishArguments),
+    /// Compare servers under the same loads, and write a report.
+    Bench(BenchArguments),
+    /// Send the same bytes to everybody who connects, without any protocol.
+    Floor(FloorArguments),
 }
 
 #[derive(Args)]
@@ -112,10 +120,59 @@ struct PublishArguments {
     json: Option<PathBuf>,
 }
 
+#[derive(Args)]
+struct BenchArguments {
+    /// A look in a few minutes instead of the record.
+    #[arg(long)]
+    quick: bool,
+    /// Rounds per case.
+    #[arg(long)]
+    rounds: Option<usize>,
+    /// Only cases whose name contains this.
+    #[arg(long, value_name = "CASE")]
+    only: Vec<String>,
+    /// Only servers whose name contains this.
+    #[arg(long, value_name = "SERVER")]
+    servers: Vec<String>,
+    /// Instead of the cases, one that lasts so many seconds.
+    #[arg(long, value_name = "SECONDS")]
+    soak: Option<f64>,
+    /// Another server: name=command,rtmp_port[,http_port].
+    #[arg(long, value_name = "SERVER", value_parser = OtherServer::parse)]
+    server: Vec<OtherServer>,
+    /// The relay's program, by default the one beside this.
+    #[arg(long, value_name = "FILE")]
+    corelay: Option<PathBuf>,
+    /// Where the report goes.
+    #[arg(long, value_name = "FOLDER", default_value = "target/bench")]
+    output: PathBuf,
+    /// How this was called, where not by this name.
+    #[arg(long, hide = true)]
+    called: Option<String>,
+}
+
+#[derive(Args)]
+struct FloorArguments {
+    /// Where to listen.
+    #[arg(long, default_value = "127.0.0.1:0")]
+    listen: SocketAddr,
+    /// The CPU to run on.
+    #[arg(long, default_value_t = 0)]
+    cpu: usize,
+    /// Bit rate per player in kbit/s.
+    #[arg(long, default_value_t = 2_150.0)]
+    kbit: f64,
+    /// From one send to the next, in milliseconds.
+    #[arg(long, default_value_t = 40.0)]
+    interval_ms: f64,
+}
+
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Play(arguments) => play(&arguments),
         Command::Publish(arguments) => publish(&arguments),
+        Command::Bench(arguments) => bench(arguments),
+        Command::Floor(arguments) => floor(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -202,12 +259,36 @@ fn publish(arguments: &PublishArguments) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn bench(arguments: BenchArguments) -> anyhow::Result<()> {
+    let own = || std::env::args().collect::<Vec<_>>().join(" ");
+    bench::run(&BenchConfig {
+        quick: arguments.quick,
+        rounds: arguments.rounds,
+        only: arguments.only,
+        servers: arguments.servers,
+        soak: arguments.soak.map(seconds).transpose()?,
+        others: arguments.server,
+        corelay: arguments.corelay,
+        output: arguments.output,
+        command: arguments.called.unwrap_or_else(own),
+    })
+}
+
+fn floor(arguments: &FloorArguments) -> anyhow::Result<()> {
+    floor::run(FloorConfig {
+        listen: arguments.listen,
+        cpu: arguments.cpu,
+        kbit_s: arguments.kbit,
+        interval: seconds(arguments.interval_ms / 1e3)?,
+    })
+}
+
 fn targets(url: &str, streams: usize) -> anyhow::Result<Vec<Target>> {
     numbered(url, streams).iter().map(|url| Target::parse(url)).collect()
 }
 
 fn seconds(seconds: f64) -> anyhow::Result<Duration> {
-    Duration::try_from_secs_f64(seconds).context("--seconds is no length of time")
+    Duration::try_from_secs_f64(seconds).context("this is no length of time")
 }
 
 fn slow(text: &str) -> Result<(usize, u64), String> {

@@ -110,7 +110,7 @@ async fn versions(extract::State(api): Shared) -> Response {
 }
 
 async fn summaries(extract::State(api): Shared) -> Response {
-    let (shards, _) = api.look().await;
+    let shards = api.glance().await;
     api.identity.reply(Data { data: Summary::of(&api.whole(shards)) })
 }
 
@@ -151,7 +151,7 @@ async fn client(extract::State(api): Shared, Path(id): Path<String>) -> Response
 }
 
 async fn prometheus(extract::State(api): Shared) -> Response {
-    let (shards, _) = api.look().await;
+    let shards = api.glance().await;
     match metrics::text(api.whole(shards)) {
         Ok(text) => ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
@@ -203,9 +203,15 @@ impl Api {
     /// Asks the cores what they hold, and keeps it for the rates.
     async fn look(&self) -> (Vec<ShardSnapshot>, MutexGuard<'_, History>) {
         let mut history = self.history.lock().await;
-        let shards = self.state.links.snapshots().await;
+        let shards = self.state.links.snapshots(true).await;
         history.observe(self.uptime_ms(), &shards);
         (shards, history)
+    }
+
+    /// Asks the cores what they hold, without their connections: cheap for the cores however many.
+    async fn glance(&self) -> Vec<ShardSnapshot> {
+        let _one_at_a_time = self.history.lock().await;
+        self.state.links.snapshots(false).await
     }
 
     fn whole(&self, shards: Vec<ShardSnapshot>) -> Whole {

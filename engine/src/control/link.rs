@@ -67,14 +67,15 @@ impl Links {
         self.rescues.load(Ordering::Relaxed)
     }
 
-    /// Asks every core what it holds. A core that does not answer in a second is left out.
-    pub(crate) async fn snapshots(&self) -> Vec<ShardSnapshot> {
+    /// Asks every core what it holds, its connections only if `clients`. A core that does not answer in a
+    /// second is left out.
+    pub(crate) async fn snapshots(&self, clients: bool) -> Vec<ShardSnapshot> {
         let answers: Vec<_> = self
             .lock()
             .iter_mut()
             .map(|core| {
                 let (answer, snapshot) = oneshot::channel();
-                core.ask(Request::Snapshot(answer));
+                core.ask(Request::Snapshot { clients, answer });
                 snapshot
             })
             .collect();

@@ -56,6 +56,8 @@ struct Play {
     readdressed: bool,
     duration_ms: Option<u64>,
     ends_at: Option<Micros>,
+    /// The peer has been told that it plays.
+    accepted: bool,
 }
 
 impl RtmpDriver {
@@ -164,10 +166,14 @@ impl RtmpDriver {
             step = self.handle_event(cx, event);
         }
         self.count_unknown_calls(cx);
+        self.send_replies(cx);
+        step
+    }
+
+    fn send_replies(&mut self, cx: &mut Context<'_>) {
         while let Some(bytes) = self.session.poll_output() {
             cx.outbox.push(bytes);
         }
-        step
     }
 
     fn handle_event(&mut self, cx: &mut Context<'_>, event: ServerEvent) -> Step {
@@ -238,7 +244,7 @@ impl RtmpDriver {
             }
             Ok(()) if !cx.limits.publish() => {
                 cx.stats.count_failure(Failure::Limit);
-                Some((PublishRefusal::Denied, "the server has as many publishers as it may"))
+                Some((PublishRefusal::Denied, "the server has publishers_max publishers"))
             }
             Ok(()) => None,
         };
@@ -276,9 +282,7 @@ impl RtmpDriver {
         self.asking = false;
         let (code, text) = match why {
             Refusal::NameTaken => (PublishRefusal::BadName, "somebody publishes there already"),
-            Refusal::TooMany => {
-                (PublishRefusal::Denied, "the server has as many streams as it may")
-            }
+            Refusal::TooMany => (PublishRefusal::Denied, "the server has streams_max streams"),
             Refusal::Stopping => (PublishRefusal::Denied, "the server is stopping"),
         };
         self.forget(cx, stream);
@@ -370,22 +374,36 @@ impl RtmpDriver {
         }
         cx.log(Level::INFO, format!("plays {key}"));
         let (tracks, duration_ms) = (TrackFilter::ALL, request.duration_ms);
-        let play = Play { subscriber, key, tracks, readdressed, duration_ms, ends_at: None };
+        // A player that may wait is told at once that it plays; one that may not, once there is something
+        // to play or nothing.
+        let accepted = options.wait_ms > 0;
+        let play =
+            Play { subscriber, key, tracks, readdressed, duration_ms, ends_at: None, accepted };
         self.streams.push((stream, Role::Player(play)));
-        self.session.accept_play(stream);
+        if accepted {
+            self.session.accept_play(stream);
+        } else {
+            self.asking = true;
+        }
     }
 
     fn play_starting(&mut self, cx: &mut Context<'_>, stream: MessageStreamId) {
-        if let Some(play) = self.player(stream) {
-            play.ends_at = play.duration_ms.map(|ms| cx.now.after_millis(ms));
+        let Some(play) = self.player(stream) else { return };
+        play.ends_at = play.duration_ms.map(|ms| cx.now.after_millis(ms));
+        if !std::mem::replace(&mut play.accepted, true) {
+            self.asking = false;
+            self.session.accept_play(stream);
+            self.send_replies(cx);
         }
     }
 
     fn play_ended(&mut self, cx: &mut Context<'_>, stream: MessageStreamId, why: EndReason) {
-        if self.player(stream).is_none() {
+        let Some(accepted) = self.player(stream).map(|play| play.accepted) else { return };
+        self.leave(cx, stream);
+        if !accepted {
+            self.session.reject_play(stream, PlayRefusal::StreamNotFound, why.text());
             return;
         }
-        self.leave(cx, stream);
         let end = match why {
             EndReason::PublisherLeft | EndReason::TakenOver => PlayEnd::Unpublished,
             EndReason::NoPublisher => PlayEnd::StreamNotFound,
@@ -449,6 +467,7 @@ impl RtmpDriver {
                 if !play.readdressed {
                     *cx.shared = None;
                 }
+                self.asking &= play.accepted;
                 cx.hub.stop(play.subscriber, cx.now);
             }
             None => {}

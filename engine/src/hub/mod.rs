@@ -1,9 +1,9 @@
 //! Streams: who owns one, who publishes it, who watches it.
 //!
-//! The hub of a core is three tables: the streams it owns ([`stream::Stream`]), the streams it has
-//! viewers of ([`replica::Replica`]), and the publications its connections feed. Cores speak to each
-//! other in [`message::Control`] and [`message::Media`]; a core speaks to itself in the same words, so
-//! there is one path whatever the number of cores. To connections it speaks in [`message::Notice`].
+//! The hub of a core is three tables: the streams it owns (`stream::Stream`), the streams it has
+//! viewers of (`replica::Replica`), and the publications its connections feed. Cores speak to each
+//! other in [`Control`] and [`Media`]; a core speaks to itself in the same words, so
+//! there is one path whatever the number of cores. To connections it speaks in [`Notice`].
 //!
 //! Invariants
 //! - Every public call ends with no message to itself left over.
@@ -24,6 +24,8 @@ mod replica;
 mod snapshot;
 mod stream;
 mod subscriber;
+#[cfg(test)]
+mod tests;
 mod timeline;
 mod turn;
 mod unit;

@@ -256,6 +256,34 @@ impl Outlet {
         self.start_waiting(prologue, seen, notices);
     }
 
+    /// Hands every viewer what it has not got, because the stream ends.
+    ///
+    /// # Cost
+    /// One copy of the log for all of them.
+    pub fn hand_out(&mut self, notices: &mut Notices) {
+        let edge = self.log.edge();
+        let mut log: Option<(u64, Bytes)> = None;
+        for index in 0..self.subscribers.len() {
+            if !self.subscribers[index].holds_log() {
+                continue;
+            }
+            self.take_rest(index, notices);
+            let from = std::mem::replace(&mut self.subscribers[index].at, edge);
+            self.subscribers[index].chunk_end = edge;
+            if from == edge {
+                continue;
+            }
+            let (start, log) = log.get_or_insert_with(|| {
+                let tail = self.log.tail();
+                (tail, self.log.copy(tail, edge).into())
+            });
+            let rest = log.slice((from - *start) as usize..);
+            let subscriber = &mut self.subscribers[index];
+            subscriber.held = true;
+            notices.push((subscriber.connection, Notice::Private(subscriber.tag, rest)));
+        }
+    }
+
     /// Hands a viewer the rest of the chunk it is inside of, so that it may go anywhere.
     ///
     /// # Cost

@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use super::Hub;
 use super::key::StreamKey;
-use super::message::{
-    Control, EndReason, Media, PublisherId, PublisherInfo, Refusal, StreamUid,
-};
+use super::message::{Control, EndReason, Media, PublisherId, PublisherInfo, Refusal, StreamUid};
 use super::stream::{Stream, Takeover};
 use super::unit::Unit;
 use crate::clock::Micros;

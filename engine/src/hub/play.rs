@@ -196,7 +196,7 @@ impl Hub {
         now: Micros,
     ) {
         if let Some(&slot) = self.replica_of.get(&stream) {
-            self.replicas[slot].resume(prologue, next, now, &mut self.notices);
+            self.replicas[slot].resume(prologue, next, now);
             self.mark_unflushed(slot);
         }
     }
@@ -226,7 +226,7 @@ impl Hub {
         let Some(&slot) = self.replica_of.get(&stream) else { return };
         // What was received before the end goes out before the end is told.
         self.flush_replica(slot, now, Micros(u64::MAX));
-        self.replicas[slot].end();
+        self.replicas[slot].end(&mut self.notices);
         self.end_viewers(slot, why, |_| true);
     }
 

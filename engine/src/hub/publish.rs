@@ -163,8 +163,7 @@ impl Hub {
     pub(super) fn end_publications(&mut self, why: EndReason) {
         let core = self.core;
         let id = |(slot, publication): (usize, &Publication)| {
-            let publisher =
-                PublisherId { core, slot: slot as u32, serial: publication.serial };
+            let publisher = PublisherId { core, slot: slot as u32, serial: publication.serial };
             (publisher, publication.key.clone(), publication.owner, publication.units)
         };
         let all: Vec<_> = self.publications.iter().map(id).collect();

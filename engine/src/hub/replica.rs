@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use corelay_codecs::{Timestamp, TrackKind, UnitKind};
-use corelay_config::Policy;
+use corelay_config::{Policy, Start};
 use smallvec::SmallVec;
 
 use super::egress::{Egress, Muxer};
@@ -143,15 +143,19 @@ impl Replica {
     pub fn restore(&mut self, snapshot: Snapshot, now: Micros, notices: &mut Notices) {
         self.asked_again = false;
         let have = self.next;
-        self.resume(snapshot.prologue, snapshot.next, now, notices);
+        self.resume(snapshot.prologue, snapshot.next, now);
         for unit in snapshot.gop.iter().filter(|unit| unit.sequence >= have) {
-            self.keep(unit, now, notices);
+            self.keep(unit, now);
+        }
+        // At the live edge, what is in the snapshot is the past.
+        if self.policy.start == Start::RandomAccess {
+            self.start_waiting(notices);
         }
     }
 
     /// Goes on behind a gap: the owner sends `next` next. Configurations that viewers have not been told
     /// of go into the logs.
-    pub fn resume(&mut self, prologue: Prologue, next: u64, now: Micros, notices: &mut Notices) {
+    pub fn resume(&mut self, prologue: Prologue, next: u64, now: Micros) {
         self.gop.clear();
         self.seen = Seen::default();
         for outlet in &mut self.outlets {
@@ -162,17 +166,19 @@ impl Replica {
             if unit.access_unit.kind == UnitKind::Config && !known.says(unit) {
                 let mut told = Unit::clone(unit);
                 told.access_unit.dts = told.access_unit.dts.max(self.latest);
-                self.append(&told, now, notices);
+                self.append(&told, now);
             }
             self.see(unit);
         }
         self.next = next;
     }
 
-    /// The stream is over: whoever comes now waits for the next publisher.
-    pub fn end(&mut self) {
+    /// The stream is over: its viewers get what they have not got, and whoever comes now waits for the
+    /// next publisher.
+    pub fn end(&mut self, notices: &mut Notices) {
         self.live = false;
         self.start_epoch();
+        self.outlets.iter_mut().for_each(|outlet| outlet.hand_out(notices));
     }
 
     fn take(&mut self, unit: &Arc<Unit>, now: Micros, notices: &mut Notices) {
@@ -187,21 +193,26 @@ impl Replica {
             self.gop.clear();
             self.outlets.iter_mut().for_each(Outlet::forget_entry);
         }
-        self.keep(unit, now, notices);
+        if self.keep(unit, now) {
+            self.start_waiting(notices);
+        }
     }
 
-    fn keep(&mut self, unit: &Arc<Unit>, now: Micros, notices: &mut Notices) {
+    /// Puts a unit into the logs. True when viewers may start at it.
+    fn keep(&mut self, unit: &Arc<Unit>, now: Micros) -> bool {
         self.see(unit);
         self.latest = self.latest.max(unit.access_unit.dts);
         self.gop.push(unit, self.policy.log_bytes_max);
-        self.append(unit, now, notices);
+        self.append(unit, now)
     }
 
-    fn append(&mut self, unit: &Unit, now: Micros, notices: &mut Notices) {
+    fn append(&mut self, unit: &Unit, now: Micros) -> bool {
+        self.outlets.iter_mut().fold(false, |entry, outlet| outlet.append(unit, now) | entry)
+    }
+
+    fn start_waiting(&mut self, notices: &mut Notices) {
         for outlet in &mut self.outlets {
-            if outlet.append(unit, now) {
-                outlet.start_waiting(&self.prologue, self.seen, notices);
-            }
+            outlet.start_waiting(&self.prologue, self.seen, notices);
         }
     }
 

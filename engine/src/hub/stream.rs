@@ -313,7 +313,9 @@ impl Stream {
         match unit.track.kind {
             _ if unit.flv == FlvBody::Covered => false,
             TrackKind::Video => unit.is_video_random_access() && first_video == Some(&unit.track),
-            TrackKind::Audio => first_video.is_none() && matches!(unit.kind, UnitKind::Frame { .. }),
+            TrackKind::Audio => {
+                first_video.is_none() && matches!(unit.kind, UnitKind::Frame { .. })
+            }
             TrackKind::Data => false,
         }
     }

@@ -5,7 +5,7 @@
 //! shard, does a turn, and leaves; nothing is held across an await.
 //!
 //! Invariants
-//! - A turn ends with [`Shard::finish_turn`]: notices handed over, logs flushed, bells rung.
+//! - A turn ends with `finish_turn`: notices handed over, logs flushed, bells rung.
 //! - A connection's task owns its socket; the table holds the descriptor only while the task lives.
 
 mod connection;
@@ -83,7 +83,12 @@ impl Shard {
         };
         if let Err(failure) = admitted {
             self.stats.count_failure(failure);
-            self.logger.core(Level::WARN, format!("refused {peer}: {}", failure.label()));
+            let why = match failure {
+                Failure::TooManyFromAddress => "its address has connections_per_ip_max connections",
+                _ if self.stopping => "the server is stopping",
+                _ => "the server has connections_max connections",
+            };
+            self.logger.core(Level::WARN, format!("refused {peer}: {why}"));
             return Err(failure);
         }
         let now = self.clock.now();

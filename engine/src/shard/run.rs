@@ -30,7 +30,12 @@ use crate::stats::CoreStats;
 /// What the control thread asks of a core.
 pub enum Request {
     /// What the core holds, for the API.
-    Snapshot(oneshot::Sender<ShardSnapshot>),
+    Snapshot {
+        /// Every connection too: a system call and a few strings for each.
+        clients: bool,
+        /// Where the answer goes.
+        answer: oneshot::Sender<ShardSnapshot>,
+    },
     /// Send everybody home, and end within this many milliseconds.
     Stop {
         /// The deadline.
@@ -261,9 +266,9 @@ impl Shard {
         let mut deadline = None;
         while let Ok(request) = requests.pop() {
             match request {
-                Request::Snapshot(answer) => {
+                Request::Snapshot { clients, answer } => {
                     // A caller that has gone away needs no answer.
-                    let _ = answer.send(self.snapshot());
+                    let _ = answer.send(self.snapshot(clients));
                 }
                 Request::Stop { deadline_ms } => deadline = Some(deadline_ms),
             }

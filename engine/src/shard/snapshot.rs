@@ -51,8 +51,8 @@ pub struct ClientSnapshot {
 }
 
 impl Shard {
-    /// What the core holds now.
-    pub(super) fn snapshot(&self) -> ShardSnapshot {
+    /// What the core holds now; `clients` says whether its connections are among it.
+    pub(super) fn snapshot(&self, clients: bool) -> ShardSnapshot {
         let now = self.clock.now();
         let client = |(_, connection): (usize, &super::Connection)| {
             let activity = connection.driver.activity();
@@ -77,7 +77,7 @@ impl Shard {
             core: self.core.0,
             streams: self.hub.stream_snapshots(now),
             viewers: self.hub.viewer_snapshots(),
-            clients: self.connections.iter().map(client).collect(),
+            clients: self.connections.iter().filter(|_| clients).map(client).collect(),
             latency_us: self.hub.latency_us().clone(),
         }
     }

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::flv::{self, AUDIO, Tag, VIDEO};
-use super::media::{Media, SECONDS};
+use super::media::Media;
 use super::relay::Relay;
 use super::rtmp::Rtmp;
 
@@ -60,13 +60,15 @@ impl Drop for Publisher {
 
 fn publish(mut rtmp: Rtmp, tags: &[Tag], stop: &AtomicBool) -> std::io::Result<usize> {
     let started = Instant::now();
+    // The sound lasts a little longer than the picture; a frame's length on top keeps time going.
+    let period_ms = tags.iter().map(|tag| tag.timestamp_ms).max().unwrap_or(0) + 40;
     let mut count = 0;
     for round in 0_u32.. {
         for tag in tags {
             if !tag.is_media() && round > 0 {
                 continue;
             }
-            let timestamp_ms = tag.timestamp_ms + round * SECONDS as u32 * 1000;
+            let timestamp_ms = tag.timestamp_ms + round * period_ms;
             let due = started + Duration::from_millis(u64::from(timestamp_ms));
             while let Some(early) = due.checked_duration_since(Instant::now()) {
                 if stop.load(Ordering::Relaxed) {

@@ -141,11 +141,7 @@ pub fn soak(extent: Extent) -> Case {
     Case {
         name: "soak",
         about: "20 streams, 500 players, 20 joins a second",
-        load: Load {
-            streams: 20,
-            churn_per_s: 20.0,
-            ..Load::players(Protocol::Rtmp, 500)
-        },
+        load: Load { streams: 20, churn_per_s: 20.0, ..Load::players(Protocol::Rtmp, 500) },
         contenders: vec![corelay("corelay", "", &[extent.server_cpu])],
         rounds: 1,
     }

@@ -120,7 +120,10 @@ impl Server {
         match contender {
             Contender::Corelay { settings, cores, .. } => {
                 let path = site.scratch.join("corelay.toml");
-                fs::write(&path, format!("{CORELAY_SETTINGS}cores.data = {cores:?}\n{settings}\n"))?;
+                fs::write(
+                    &path,
+                    format!("{CORELAY_SETTINGS}cores.data = {cores:?}\n{settings}\n"),
+                )?;
                 let mut command = Command::new(&site.corelay);
                 command.arg("--config").arg(path);
                 Self::start_announcing(command, &cpus, &label)
@@ -290,7 +293,10 @@ mod tests {
         assert_eq!((srs.name.as_str(), srs.rtmp_port, srs.http_port), ("srs", 1935, Some(8080)));
         assert_eq!(srs.command, "./objs/srs -c conf/a,b.conf");
         let zlm = OtherServer::parse("zlm=MediaServer,1936").unwrap();
-        assert_eq!((zlm.command.as_str(), zlm.rtmp_port, zlm.http_port), ("MediaServer", 1936, None));
+        assert_eq!(
+            (zlm.command.as_str(), zlm.rtmp_port, zlm.http_port),
+            ("MediaServer", 1936, None)
+        );
         assert!(OtherServer::parse("srs").is_err() && OtherServer::parse("a=b,c").is_err());
     }
 }

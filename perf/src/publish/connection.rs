@@ -44,11 +44,7 @@ impl Connection {
     ///
     /// # Errors
     /// Why the connection is over.
-    pub(super) fn ready(
-        &mut self,
-        now_us: u64,
-        buffer: &mut [u8],
-    ) -> Result<bool, String> {
+    pub(super) fn ready(&mut self, now_us: u64, buffer: &mut [u8]) -> Result<bool, String> {
         let mut published = false;
         loop {
             let read = match socket::read(self.fd(), buffer) {

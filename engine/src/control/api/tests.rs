@@ -60,7 +60,7 @@ fn control_plane(dead: Option<usize>) -> Arc<State> {
             loop {
                 stats.heartbeat.add(1);
                 while let Ok(request) = requests.pop() {
-                    if let Request::Snapshot(answer) = request {
+                    if let Request::Snapshot { answer, .. } = request {
                         let _ = answer.send(shard.clone());
                     }
                 }

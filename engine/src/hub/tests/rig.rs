@@ -470,11 +470,8 @@ impl Peer {
 }
 
 fn rtmp_tags(mut bytes: &[u8], chunk_size: u32) -> Vec<Tag> {
-    let limits = ReaderLimits {
-        chunk_size_max: 1 << 24,
-        message_bytes_max: 1 << 24,
-        chunk_streams_max: 8,
-    };
+    let limits =
+        ReaderLimits { chunk_size_max: 1 << 24, message_bytes_max: 1 << 24, chunk_streams_max: 8 };
     let mut reader = ChunkReader::new(limits);
     reader.set_chunk_size(chunk_size).unwrap();
     let mut tags = Vec::new();

@@ -1,0 +1,129 @@
+//! What the relay must reach, and whether it did.
+
+use super::report::aligned;
+use super::row::Row;
+
+/// One target.
+struct Target {
+    what: &'static str,
+    /// The most that is good.
+    limit: f64,
+    /// The figure; `None` when the case was not run.
+    value: Option<f64>,
+}
+
+/// The table of targets.
+pub fn table(rows: &[Row]) -> String {
+    let mut lines = vec![["target", "limit", "measured", ""].map(str::to_owned).to_vec()];
+    for Target { what, limit, value } in targets(rows) {
+        let Some(value) = value.filter(|value| value.is_finite()) else { continue };
+        let verdict = if value <= limit { "reached" } else { "missed" };
+        lines.push(vec![
+            what.to_owned(),
+            format!("{limit}"),
+            format!("{value:.3}"),
+            verdict.to_owned(),
+        ]);
+    }
+    aligned(&lines)
+}
+
+fn targets(rows: &[Row]) -> Vec<Target> {
+    let find = |case: &str, server: &str| {
+        rows.iter().find(|row| row.case == case && row.server == server && row.rounds > 0)
+    };
+    let fan_out = |server: &str| find("fan-out", server);
+    let floor = |case: &str, server: &str| find(case, server)?.floor_ratio;
+    let nginx = |case: &str, server: &str| find(case, server)?.nginx_ratio;
+    let latency = |case: &str, quantile: fn(&super::row::Quantiles) -> f64| {
+        Some(quantile(&find(case, "corelay")?.latency_us?) / 1e3)
+    };
+    let cost = |case: &str, server: &str| Some(find(case, server)?.cpu_s_per_gbit.median);
+    let small = |players: &str| cost(&format!("players {players} small"), "corelay");
+    let gap_p99 = |case: &str| Some(find(case, "corelay")?.interarrival_us?.p99);
+    let target = |what, limit, value| Target { what, limit, value };
+    vec![
+        target("RTMP at 40 ms, cost x floor", 1.15, floor("fan-out", "corelay 40 ms")),
+        target("RTMP at 120 ms, cost x floor", 1.15, floor("fan-out", "corelay 120 ms")),
+        target("RTMP at 350 ms, cost x floor", 1.15, floor("fan-out", "corelay 350 ms")),
+        target("HTTP-FLV at 40 ms, cost x floor", 1.15, floor("http-flv", "corelay 40 ms")),
+        target("HTTP-FLV at 120 ms, cost x floor", 1.15, floor("http-flv", "corelay 120 ms")),
+        target("HTTP-FLV at 350 ms, cost x floor", 1.15, floor("http-flv", "corelay 350 ms")),
+        target("RTMP at 40 ms, cost x nginx", 0.55, nginx("fan-out", "corelay 40 ms")),
+        target("RTMP at 120 ms, cost x nginx", 0.3, nginx("fan-out", "corelay 120 ms")),
+        target("RTMP at 350 ms, cost x nginx", 0.2, nginx("fan-out", "corelay 350 ms")),
+        target("4 players, latency p50 ms", 0.3, latency("idle latency", |all| all.p50)),
+        target("4 players, latency p99 ms", 0.7, latency("idle latency", |all| all.p99)),
+        target("1,000 players, latency p50 ms", 5.0, latency("fan-out", |all| all.p50)),
+        target("1,000 players, latency p99 ms", 12.0, latency("fan-out", |all| all.p99)),
+        target("1,000 players, CPU-s/Gbit", 0.11, cost("fan-out", "corelay")),
+        target(
+            "KiB of RSS per RTMP player",
+            4.0,
+            fan_out("corelay").and_then(|row| row.kib_per_player),
+        ),
+        target(
+            "KiB of RSS per HTTP-FLV player",
+            4.0,
+            find("http-flv", "corelay").and_then(|row| row.kib_per_player),
+        ),
+        target(
+            "RSS with one stream, MiB",
+            16.0,
+            fan_out("corelay").map(|row| row.rss_before_kib / 1024.0),
+        ),
+        target(
+            "10,000 players against 1,000 at 96 kbit/s, cost",
+            1.1,
+            small("10000").zip(small("1000")).map(|(many, few)| many / few),
+        ),
+        target(
+            "10,000 players: failed, closed and dropped",
+            0.0,
+            find("players 10000 small", "corelay")
+                .map(|row| (row.failed + row.closed + row.drops) as f64),
+        ),
+        target(
+            "one slow tenth: healthy p99 gap against without",
+            1.1,
+            gap_p99("one slow tenth").zip(gap_p99("healthy")).map(|(with, without)| with / without),
+        ),
+        target(
+            "two data cores against one, cost",
+            1.1,
+            cost("two cores", "corelay 2 cores")
+                .zip(cost("two cores", "corelay 1 core"))
+                .map(|(two, one)| two / one),
+        ),
+        target(
+            "join storm, first keyframe p99 ms",
+            50.0,
+            find("join storm", "corelay").and_then(|row| Some(row.join_ms?.p99)),
+        ),
+        target("ingest of 100, cost x nginx", 0.4, nginx("ingest 100", "corelay")),
+        target("ingest of 500, cost x nginx", 0.4, nginx("ingest 500", "corelay")),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::figures::Spread;
+
+    #[test]
+    fn targets_of_cases_that_were_not_run_are_left_out() {
+        let mut row = Row {
+            case: "ingest 100".to_owned(),
+            server: "corelay".to_owned(),
+            rounds: 1,
+            cpu_s_per_gbit: Spread::of(&[0.3]),
+            nginx_ratio: Some(0.41),
+            ..Row::default()
+        };
+        let missed = table(std::slice::from_ref(&row));
+        assert_eq!(missed.lines().count(), 3);
+        assert!(missed.contains("missed"), "{missed}");
+        row.nginx_ratio = Some(0.4);
+        assert!(table(&[row]).contains("reached"));
+    }
+}
