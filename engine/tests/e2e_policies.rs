@@ -4,10 +4,11 @@ mod support;
 
 use std::time::Duration;
 
-use support::flv::{self, VIDEO};
+use support::amf::Amf;
+use support::flv::{self, AUDIO, VIDEO};
 use support::media::Media;
 use support::relay::Relay;
-use support::rtmp::{Amf, Rtmp};
+use support::rtmp::Rtmp;
 use support::witness::Publisher;
 use support::{LIMIT, wait_until};
 
@@ -84,6 +85,27 @@ fn a_viewer_outlasts_a_publisher_that_comes_back_within_the_grace() {
     let after = player.collect(100);
     assert!(after.iter().any(|tag| tag.is_keyframe()), "the picture goes on");
     flv::assert_monotonic(&[before, after].concat(), VIDEO);
+}
+
+#[test]
+fn a_publisher_that_sends_nothing_does_not_set_the_time_back() {
+    let relay = Relay::start("applications.default.publisher_grace_ms = 20000");
+    let tags = Media::AudioVideo.tags();
+    let mut player = Rtmp::play(relay.rtmp(), "live", "test").unwrap();
+    let mut publisher = Rtmp::publish(relay.rtmp(), "live", "test").unwrap();
+    for tag in &tags[..100] {
+        publisher.send_tag(tag, tag.timestamp_ms).unwrap();
+    }
+    let before = player.collect(100);
+    drop(publisher);
+    // One that comes and goes, and one that is replaced, without a frame.
+    drop(Rtmp::publish(relay.rtmp(), "live", "test").unwrap());
+    let _silent = Rtmp::publish(relay.rtmp(), "live", "test").unwrap();
+    let _back = Publisher::start(relay.rtmp(), "live", "test", tags);
+    let after = player.collect(100);
+    for kind in [AUDIO, VIDEO] {
+        flv::assert_monotonic(&[&before[..], &after].concat(), kind);
+    }
 }
 
 #[test]

@@ -80,28 +80,30 @@ async fn accept(listener: TcpListener, players: Rc<RefCell<Vec<TcpStream>>>) {
     }
 }
 
-/// Sends to everybody, in slices between which accepts come in; drops who is gone.
-async fn send_all(players: &Rc<RefCell<Vec<TcpStream>>>, bytes: &[u8]) {
+/// Sends to everybody, in slices between which accepts come in.
+async fn send_all(players: &RefCell<Vec<TcpStream>>, bytes: &[u8]) {
     let mut next = 0;
     loop {
-        let mut all = players.borrow_mut();
-        let end = (next + PLAYERS_PER_SLICE).min(all.len());
-        while next < end.min(all.len()) {
-            let fd = all.get(next).map_or(-1, AsRawFd::as_raw_fd);
-            let gone = socket::send(fd, bytes)
-                .is_err_and(|error| error.kind() != std::io::ErrorKind::WouldBlock);
-            if gone {
-                all.swap_remove(next);
-            } else {
-                next += 1;
-            }
-        }
-        if next >= all.len() {
+        next = send_slice(&mut players.borrow_mut(), next, bytes);
+        if next >= players.borrow().len() {
             return;
         }
-        drop(all);
         rt::let_io_in().await;
     }
+}
+
+/// Sends to some from `next` on, drops who is gone, and returns who is next.
+fn send_slice(players: &mut Vec<TcpStream>, mut next: usize, bytes: &[u8]) -> usize {
+    for _ in 0..PLAYERS_PER_SLICE {
+        let Some(player) = players.get(next) else { break };
+        match socket::send(player.as_raw_fd(), bytes) {
+            Err(error) if error.kind() != std::io::ErrorKind::WouldBlock => {
+                players.swap_remove(next);
+            }
+            _ => next += 1,
+        }
+    }
+    next
 }
 
 const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n";

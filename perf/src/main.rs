@@ -143,6 +143,9 @@ struct BenchArguments {
     /// The relay's program, by default the one beside this.
     #[arg(long, value_name = "FILE")]
     corelay: Option<PathBuf>,
+    /// How long a run may wait for the machine to be quiet, and be repeated because it was not.
+    #[arg(long, value_name = "SECONDS", default_value_t = 0.0)]
+    patience: f64,
     /// Where the report goes.
     #[arg(long, value_name = "FOLDER", default_value = "target/bench")]
     output: PathBuf,
@@ -270,6 +273,7 @@ fn bench(arguments: BenchArguments) -> anyhow::Result<()> {
         others: arguments.server,
         corelay: arguments.corelay,
         output: arguments.output,
+        patience: seconds(arguments.patience)?,
         command: arguments.called.unwrap_or_else(own),
     })
 }

@@ -110,3 +110,52 @@ fn media_kind(tag_type: TagType) -> MediaKind {
         TagType::Script => MediaKind::Data,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use corelay_codecs::{CodecId, FlvBody, TrackFilter, TrackId};
+
+    fn unit(kind: UnitKind, body: Bytes) -> AccessUnit {
+        AccessUnit {
+            track: TrackId::VIDEO,
+            kind,
+            codec: CodecId::H264,
+            dts: Timestamp(0),
+            pts_offset: 0,
+            payload: body.clone(),
+            flv: FlvBody::Verbatim(body),
+        }
+    }
+
+    const FORMS: [Form; 3] = [Form::Rtmp, Form::HttpFlv, Form::WebSocketFlv];
+
+    fn written(form: Form, tracks: TrackFilter, unit: &AccessUnit) -> Option<usize> {
+        let muxer = Muxer { egress: Egress { form, tracks }, chunk_size: 4_096 };
+        let mut out = Vec::new();
+        muxer.write(unit, Timestamp::from_millis(5), &mut out).then_some(out.len())
+    }
+
+    #[test]
+    fn what_no_framing_can_carry_is_left_out_whole() {
+        let fits = unit(UnitKind::Opaque, vec![0x27; TAG_BODY_BYTES_MAX].into());
+        let is_too_large = unit(UnitKind::Opaque, vec![0x27; TAG_BODY_BYTES_MAX + 1].into());
+        let carried_by_another = AccessUnit { flv: FlvBody::Covered, ..fits.clone() };
+        for form in FORMS {
+            assert!(written(form, TrackFilter::ALL, &fits).unwrap() > TAG_BODY_BYTES_MAX);
+            assert_eq!(written(form, TrackFilter::ALL, &is_too_large), None);
+            assert_eq!(written(form, TrackFilter::ALL, &carried_by_another), None);
+        }
+    }
+
+    #[test]
+    fn tracks_that_are_not_wanted_are_left_out() {
+        let picture = unit(UnitKind::Frame { random_access: true }, Bytes::from_static(b"\x17"));
+        for form in FORMS {
+            let without = TrackFilter { video: false, audio: true };
+            assert_eq!(written(form, without, &picture), None);
+            assert!(written(form, TrackFilter { video: true, audio: false }, &picture).is_some());
+        }
+    }
+}

@@ -316,4 +316,31 @@ mod tests {
         drop(log);
         assert_eq!(budget.used(), 0);
     }
+
+    #[test]
+    fn times_that_are_not_in_order_do_not_confuse_the_limit() {
+        let mut log = log();
+        for k in 0..100i64 {
+            // Sound is a second behind the pictures, and a configuration carries its old time.
+            let ms = if k % 2 == 0 { 10_000 + k * 40 } else { 9_000 + k * 40 };
+            append(&mut log, if k == 99 { 0 } else { ms }, false, &[0; 100]);
+        }
+        assert_eq!(log.time_at(50), Timestamp::from_millis(10_000));
+        assert_eq!(log.time_at(9_950), Timestamp(0));
+        assert_eq!(log.limit(u64::MAX, 800), 100 * 78);
+        assert_eq!(log.span_ms(), 98 * 40);
+    }
+
+    #[test]
+    fn an_empty_log_remembers_what_time_it_is() {
+        let mut log = log();
+        append(&mut log, 5_000, true, &[0; 100]);
+        log.trim(100);
+        assert_eq!(log.time_at(100), Timestamp::from_millis(5_000));
+        assert_eq!((log.behind_ms(100), log.span_ms(), log.newest_entry()), (0, 0, None));
+        append(&mut log, 5_040, false, &[0; 100]);
+        assert_eq!(log.behind_ms(100), 0);
+        assert_eq!(log.chunk_start(150), 100);
+        assert_eq!(log.chunk_start(200), 200);
+    }
 }

@@ -65,7 +65,8 @@ pub struct SegmentPool {
 impl SegmentPool {
     /// An empty pool.
     pub fn new(budget: Arc<Budget>) -> Self {
-        Self { budget, free: Rc::default() }
+        let free = Vec::with_capacity(SPARE_SEGMENTS_MAX);
+        Self { budget, free: Rc::new(RefCell::new(free)) }
     }
 
     /// The ceiling that all cores share.
@@ -131,5 +132,48 @@ impl Charge {
 impl Drop for Charge {
     fn drop(&mut self) {
         self.set(0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_charge_follows_what_is_kept_and_is_released_with_it() {
+        let budget = Budget::new(1_000);
+        let mut charge = Charge::new(Arc::clone(&budget));
+        for bytes in [700, 1_200, 300] {
+            charge.set(bytes);
+            assert_eq!(budget.used(), bytes as u64);
+            assert_eq!(budget.exceeded(), bytes > 1_000);
+        }
+        drop(charge);
+        assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn the_share_of_a_log_falls_as_logs_are_opened_and_never_divides_by_none() {
+        let budget = Budget::new(1_000);
+        let pool = SegmentPool::new(Arc::clone(&budget));
+        assert_eq!(budget.fair_share(), 1_000);
+        (0..4).for_each(|_| pool.log_opened());
+        assert_eq!(budget.fair_share(), 250);
+        (0..4).for_each(|_| pool.log_closed());
+        assert_eq!(budget.fair_share(), 1_000);
+    }
+
+    #[test]
+    fn segments_are_used_again_and_only_a_few_are_kept() {
+        let budget = Budget::new(1 << 30);
+        let pool = SegmentPool::new(Arc::clone(&budget));
+        let taken: Vec<Segment> = (0..SPARE_SEGMENTS_MAX + 10).map(|_| pool.take()).collect();
+        assert_eq!(budget.used(), (taken.len() * SEGMENT_BYTES) as u64);
+        let address = taken[0].as_ptr();
+        taken.into_iter().for_each(|segment| pool.put(segment));
+        assert_eq!(budget.used(), 0);
+        assert_eq!(pool.free.borrow().len(), SPARE_SEGMENTS_MAX);
+        let again: Vec<Segment> = (0..SPARE_SEGMENTS_MAX).map(|_| pool.take()).collect();
+        assert!(again.iter().any(|segment| segment.as_ptr() == address));
     }
 }

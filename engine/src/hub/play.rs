@@ -67,6 +67,9 @@ impl Hub {
         self.stats.viewers.add(1);
         self.start_viewer(replica, place.outlet, index);
         self.mark_unflushed(replica);
+        if options.wait_ms == 0 {
+            self.end_waiting(replica, now);
+        }
         Some(id)
     }
 
@@ -82,7 +85,9 @@ impl Hub {
         replica.count_viewer(-1);
         self.stats.viewers.sub(1);
         if replica.viewers() == 0 {
-            replica.leave_at = Some(now.after_millis(replica.policy.linger_ms));
+            // Whoever comes after a silent owner's stream was given up asks it anew.
+            let linger_ms = replica.stream.map_or(0, |_| replica.policy.linger_ms);
+            replica.leave_at = Some(now.after_millis(linger_ms));
         }
     }
 
@@ -233,8 +238,12 @@ impl Hub {
     /// Sends home the viewers that waited long enough for a publisher.
     pub(super) fn end_waiting(&mut self, slot: usize, now: Micros) {
         let replica = &self.replicas[slot];
-        if !replica.live && replica.stream.is_some() {
-            let over = |viewer: &Subscriber| !viewer.started && viewer.wait_until <= now;
+        if !replica.live {
+            // An owner that has no room for the stream does not answer.
+            let patience_ms = if replica.stream.is_some() { 0 } else { ANSWER_MS };
+            let over = |viewer: &Subscriber| {
+                !viewer.started && viewer.wait_until.after_millis(patience_ms) <= now
+            };
             self.end_viewers(slot, EndReason::NoPublisher, over);
         }
     }
@@ -342,3 +351,7 @@ impl Hub {
 pub(super) fn count_by_form(replica: &Replica) -> impl Iterator<Item = (Form, usize)> {
     replica.outlets().iter().map(|outlet| (outlet.muxer().egress.form, outlet.subscribers().len()))
 }
+
+/// How long a stream's owner may take to answer before its viewers hear that there is no publisher: far
+/// longer than a busy core lets others wait.
+const ANSWER_MS: u64 = 1_000;

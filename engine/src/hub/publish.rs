@@ -84,57 +84,46 @@ impl Hub {
     /// # Cost
     /// One allocation, which all cores share.
     pub fn ingest(&mut self, publisher: PublisherId, unit: AccessUnit, now: Micros) {
+        let core = self.core;
         let Some(publication) = self.publication(publisher) else { return };
         let Some(stream) = publication.stream else { return };
         publication.has_video |= unit.track.kind == TrackKind::Video;
-        let owner = publication.owner;
+        let is_own = publication.owner == core;
         let is_held_back = publication.lost && !publication.resumes_at(&unit);
+        publication.units += u64::from(is_own);
         let unit = Arc::new(Unit::new(unit, now));
         self.stats.units_in.add(1);
-        if owner == self.core {
-            self.count_sent(publisher);
-            self.own_ingest(stream, publisher, unit, now);
-        } else if is_held_back || !self.send_unit(owner, stream, publisher, &unit) {
+        if is_own {
+            return self.own_ingest(stream, publisher, unit, now);
+        }
+        let owed = unit.access_unit.is_sticky().then(|| Arc::clone(&unit));
+        if is_held_back || !self.send_unit(stream, publisher, unit) {
             self.stats.ring_drops.add(1);
             if let Some(publication) = self.publication(publisher) {
                 publication.lost = true;
-                publication.owed.observe(&unit);
+                owed.iter().for_each(|unit| {
+                    publication.owed.observe(unit);
+                });
             }
         }
     }
 
     /// Sends a unit to the owner on another core, and what was lost of its configurations before it.
     /// False when there was no room.
-    fn send_unit(
-        &mut self,
-        owner: CoreIndex,
-        stream: StreamUid,
-        publisher: PublisherId,
-        unit: &Arc<Unit>,
-    ) -> bool {
-        let Some(publication) = self.publication(publisher) else { return false };
-        let owed = std::mem::take(&mut publication.owed);
-        let all_sent = owed.units().iter().chain([unit]).all(|unit| {
-            let message = Media::Ingest { stream, publisher, unit: Arc::clone(unit) };
-            let sent = self.mesh.send_media(owner, message).is_ok();
-            if sent {
-                self.count_sent(publisher);
+    fn send_unit(&mut self, stream: StreamUid, publisher: PublisherId, unit: Arc<Unit>) -> bool {
+        let Self { publications, mesh, .. } = self;
+        let Some(publication) = publications.get_mut(publisher.slot as usize) else { return false };
+        let owner = publication.owner;
+        let owed = publication.owed.units().iter().map(Arc::clone);
+        for unit in owed.chain([unit]) {
+            if mesh.send_media(owner, Media::Ingest { stream, publisher, unit }).is_err() {
+                return false;
             }
-            sent
-        });
-        if let Some(publication) = self.publication(publisher) {
-            publication.lost = !all_sent;
-            if !all_sent {
-                publication.owed = owed;
-            }
-        }
-        all_sent
-    }
-
-    fn count_sent(&mut self, publisher: PublisherId) {
-        if let Some(publication) = self.publication(publisher) {
             publication.units += 1;
         }
+        publication.owed.clear();
+        publication.lost = false;
+        true
     }
 
     pub(super) fn accepted(&mut self, publisher: PublisherId, stream: StreamUid) {

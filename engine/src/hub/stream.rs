@@ -10,7 +10,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use corelay_codecs::{AccessUnit, FlvBody, TrackId, TrackInfo, TrackKind, UnitKind, codec};
+use corelay_codecs::{
+    AccessUnit, FlvBody, Timestamp, TrackId, TrackInfo, TrackKind, UnitKind, codec,
+};
 use corelay_config::Policy;
 use smallvec::SmallVec;
 
@@ -44,6 +46,8 @@ pub struct Stream {
     tracks: Vec<Track>,
     /// Tracks with units since the publisher started, known codec or not.
     track_ids: SmallVec<[TrackId; 4]>,
+    /// Stream time of the newest video unit since the publisher started.
+    pictures_until: Timestamp,
     next_sequence: u64,
     starts_epoch: bool,
     cores: SmallVec<[InterestedCore; 4]>,
@@ -122,6 +126,7 @@ impl Stream {
             said: None,
             tracks: Vec::new(),
             track_ids: SmallVec::new(),
+            pictures_until: Timestamp(0),
             next_sequence: 0,
             starts_epoch: false,
             cores: SmallVec::new(),
@@ -200,7 +205,7 @@ impl Stream {
 
     /// Puts a unit of publisher `id` on the timeline, and keeps what joiners need. Gives what is to be
     /// delivered, in order; nothing when `id` is not the publisher.
-    pub fn ingest(&mut self, id: PublisherId, unit: Arc<Unit>) -> SmallVec<[Arc<Unit>; 2]> {
+    pub fn ingest(&mut self, id: PublisherId, mut unit: Arc<Unit>) -> SmallVec<[Arc<Unit>; 2]> {
         let mut out = SmallVec::new();
         let Some(current) = self.publisher.as_mut().filter(|current| current.id == id) else {
             return out;
@@ -209,15 +214,16 @@ impl Stream {
         if !self.admits(unit.access_unit.track) {
             return out;
         }
-        // The mesh hands the unit over with its only reference; a copy is made only if it does not.
-        let mut unit = Arc::unwrap_or_clone(unit);
         self.count(&unit);
-        let access_unit = &mut unit.access_unit;
-        access_unit.dts = self.timeline.map(access_unit.track, access_unit.dts);
-        unit.sequence = self.next_sequence();
-        unit.entry_point = self.is_entry_point(&unit.access_unit);
-        unit.starts_epoch = std::mem::take(&mut self.starts_epoch);
-        let unit = Arc::new(unit);
+        // The mesh hands the unit over with its only reference; a copy is made only if it does not.
+        let own = Arc::make_mut(&mut unit);
+        own.access_unit.dts = self.timeline.map(own.access_unit.track, own.access_unit.dts);
+        own.sequence = self.next_sequence();
+        if own.access_unit.track.kind == TrackKind::Video {
+            self.pictures_until = own.access_unit.dts;
+        }
+        own.entry_point = self.is_entry_point(&own.access_unit);
+        own.starts_epoch = std::mem::take(&mut self.starts_epoch);
         let is_metadata = unit.access_unit.kind == UnitKind::Metadata;
         if is_metadata {
             self.said = Some(unit.access_unit.payload.clone());
@@ -308,13 +314,17 @@ impl Stream {
     }
 
     /// The first video track decides; of several tracks in one message, the one that carries its body.
+    /// Where no log holds a picture any more (a phone in its pocket sends sound alone), sound does.
     fn is_entry_point(&self, unit: &AccessUnit) -> bool {
         let first_video = self.track_ids.iter().find(|id| id.kind == TrackKind::Video);
         match unit.track.kind {
             _ if unit.flv == FlvBody::Covered => false,
             TrackKind::Video => unit.is_video_random_access() && first_video == Some(&unit.track),
             TrackKind::Audio => {
-                first_video.is_none() && matches!(unit.kind, UnitKind::Frame { .. })
+                let since_ms = (unit.dts - self.pictures_until) / Timestamp::TICKS_PER_MS;
+                let has_pictures = first_video.is_some()
+                    && since_ms <= i64::try_from(self.policy.log_ms_max).unwrap_or(i64::MAX);
+                !has_pictures && matches!(unit.kind, UnitKind::Frame { .. })
             }
             TrackKind::Data => false,
         }

@@ -51,7 +51,10 @@ impl Timeline {
     /// A publisher starts (again): its first unit continues right after what was given out before.
     pub fn restart(&mut self) {
         let step = self.tracks.iter().map(|track| track.step).max().unwrap_or(0);
-        self.resume_at = if self.tracks.is_empty() { 0 } else { self.latest + step.max(TICK_MS) };
+        // A publisher that sent nothing leaves the place where it would have begun to the next one.
+        if !self.tracks.is_empty() {
+            self.resume_at = self.latest + step.max(TICK_MS);
+        }
         self.tracks.clear();
         self.epoch = None;
     }
@@ -217,6 +220,16 @@ mod tests {
         assert_eq!(map(&mut t, A, 123_456), 87);
         assert_eq!(map(&mut t, V, 123_460), 91);
         assert_eq!(map(&mut t, V, 123_500), 131);
+    }
+
+    #[test]
+    fn a_publisher_that_sends_nothing_does_not_set_the_time_back() {
+        let mut t = Timeline::new(5_000);
+        map(&mut t, V, 0);
+        map(&mut t, V, 40);
+        t.restart();
+        t.restart();
+        assert_eq!(map(&mut t, V, 7_000), 80);
     }
 
     #[test]

@@ -180,3 +180,71 @@ pub struct Snapshot {
     /// Sequence number of the unit that comes next.
     pub next: u64,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use corelay_codecs::{CodecId, Timestamp, TrackId};
+
+    fn unit(track: TrackId, kind: UnitKind, payload: &[u8], flv: FlvBody) -> Arc<Unit> {
+        let payload = Bytes::copy_from_slice(payload);
+        let (codec, dts) = (CodecId::H264, Timestamp(0));
+        let access_unit = AccessUnit { track, kind, codec, dts, pts_offset: 0, payload, flv };
+        Arc::new(Unit::new(access_unit, Micros(0)))
+    }
+
+    fn config(payload: &[u8]) -> Arc<Unit> {
+        unit(TrackId::VIDEO, UnitKind::Config, payload, FlvBody::Build)
+    }
+
+    fn frame(bytes: usize, entry_point: bool) -> Arc<Unit> {
+        let kind = UnitKind::Frame { random_access: entry_point };
+        let mut unit = unit(TrackId::VIDEO, kind, &vec![0; bytes], FlvBody::Build);
+        Arc::get_mut(&mut unit).unwrap().entry_point = entry_point;
+        unit
+    }
+
+    #[test]
+    fn a_prologue_keeps_the_newest_of_each_track_and_kind_and_tells_what_changed() {
+        let mut prologue = Prologue::default();
+        let metadata = unit(TrackId::DATA, UnitKind::Metadata, b"m", FlvBody::Build);
+        let sound = unit(TrackId::AUDIO, UnitKind::Config, b"a", FlvBody::Build);
+        assert_eq!(prologue.observe(&config(b"1")), Change::Added);
+        assert_eq!(prologue.observe(&metadata), Change::None);
+        assert_eq!(prologue.observe(&sound), Change::Added);
+        assert_eq!(prologue.observe(&config(b"1")), Change::None);
+        assert!(prologue.says(&config(b"1")) && !prologue.says(&config(b"22")));
+        assert_eq!(prologue.observe(&config(b"22")), Change::Replaced);
+        assert_eq!(prologue.observe(&frame(9, true)), Change::None);
+        let payloads: Vec<_> =
+            prologue.units().iter().map(|u| &u.access_unit.payload[..]).collect();
+        assert_eq!(payloads, [&b"22"[..], b"m", b"a"]);
+        assert_eq!(prologue.bytes(), 4);
+    }
+
+    #[test]
+    fn another_codec_with_the_same_record_is_a_change() {
+        let mut prologue = Prologue::default();
+        let mut other = Unit::clone(&config(b"1"));
+        other.access_unit.codec = CodecId::H265;
+        prologue.observe(&config(b"1"));
+        assert_eq!(prologue.observe(&Arc::new(other)), Change::Replaced);
+    }
+
+    #[test]
+    fn a_group_begins_with_its_entry_point_and_is_given_up_when_it_grows_too_large() {
+        let mut gop = Gop::default();
+        gop.push(&frame(10, false), 100);
+        assert_eq!(gop.units().len(), 0, "nothing before the first entry point");
+        gop.push(&frame(10, true), 100);
+        gop.push(&frame(90, false), 100);
+        assert_eq!((gop.units().len(), gop.bytes()), (2, 100));
+        gop.push(&frame(1, false), 100);
+        gop.push(&frame(1, false), 100);
+        assert_eq!((gop.units().len(), gop.bytes()), (0, 0));
+        gop.push(&frame(7, true), 100);
+        gop.push(&frame(8, true), 100);
+        assert_eq!((gop.units().len(), gop.bytes()), (1, 8));
+    }
+}

@@ -113,6 +113,12 @@ impl Media {
     }
 }
 
+/// How long one round of some media lasts when it is repeated, in milliseconds. The sound lasts a
+/// little longer than the picture; a frame's length on top keeps time going forward.
+pub fn period_ms(tags: &[Tag]) -> u32 {
+    tags.iter().map(|tag| tag.timestamp_ms).max().unwrap_or(0) + 1000 / FRAME_RATE as u32
+}
+
 /// Enhanced RTMP v1, "Defining Additional Video Codecs": hvc1 tags from the samples of an MP4 file.
 /// ffprobe says where each sample lies; the hvcC box is found by its name.
 fn hevc_tags(path: &Path) -> Vec<Tag> {

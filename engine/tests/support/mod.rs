@@ -10,6 +10,7 @@
 //! - A peer that is not installed fails the test with the remedy. Nothing is skipped.
 #![allow(dead_code, unreachable_pub)] // Each test program uses a part of the rig.
 
+pub mod amf;
 pub mod ffmpeg;
 pub mod flv;
 pub mod http;

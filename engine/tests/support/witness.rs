@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::flv::{self, AUDIO, Tag, VIDEO};
-use super::media::Media;
+use super::media::{self, Media};
 use super::relay::Relay;
 use super::rtmp::Rtmp;
 
@@ -60,8 +60,7 @@ impl Drop for Publisher {
 
 fn publish(mut rtmp: Rtmp, tags: &[Tag], stop: &AtomicBool) -> std::io::Result<usize> {
     let started = Instant::now();
-    // The sound lasts a little longer than the picture; a frame's length on top keeps time going.
-    let period_ms = tags.iter().map(|tag| tag.timestamp_ms).max().unwrap_or(0) + 40;
+    let period_ms = media::period_ms(tags);
     let mut count = 0;
     for round in 0_u32.. {
         for tag in tags {
@@ -127,7 +126,7 @@ impl Witness {
         let pictures = flv::assert_run(VIDEO, &self.tags, &seen);
         flv::assert_run(AUDIO, &self.tags, &seen);
         // Half of real time, and one group for the join: the box may be busy, not the stream stopped.
-        let expected = watched.as_secs_f64() * super::media::FRAME_RATE as f64 / 2.0;
+        let expected = watched.as_secs_f64() * media::FRAME_RATE as f64 / 2.0;
         assert!(
             pictures.count as f64 >= expected,
             "the witness saw {} pictures in {watched:?}",

@@ -63,7 +63,7 @@ pub fn measure(
     let pids = server.pids();
     let before = Usage::of(&pids).context("the server has ended")?;
     let mut edges = Edges { pids, cpu: site.server_cpu, received: 0, opened: None, closed: None };
-    let mut received = || publishing.as_ref().map_or(0, Publishing::bytes);
+    let received = || publishing.as_ref().map_or(0, Publishing::bytes);
     let mut edge = |edge: Edge| edges.read(edge, received());
     let play = if load.players == 0 {
         only_publish(window, &mut edge)

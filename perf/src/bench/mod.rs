@@ -9,6 +9,7 @@
 pub mod case;
 pub mod measure;
 pub mod plot;
+pub mod quiet;
 pub mod report;
 pub mod row;
 pub mod server;
@@ -23,7 +24,7 @@ use crate::progress::Progress;
 use crate::sys::threads;
 use case::{Case, Extent};
 use row::Row;
-use server::{Contender, OtherServer, Site};
+use server::{OtherServer, Site};
 
 /// What is measured, and where the report goes.
 #[derive(Clone, Debug)]
@@ -44,6 +45,8 @@ pub struct BenchConfig {
     pub corelay: Option<PathBuf>,
     /// Where the report goes.
     pub output: PathBuf,
+    /// How long a run may wait for the machine to be quiet, and be repeated because it was not.
+    pub patience: Duration,
     /// How the bench was called, for the report.
     pub command: String,
 }
@@ -69,7 +72,8 @@ pub fn run(config: &BenchConfig) -> anyhow::Result<()> {
         }
         case.contenders.retain(|contender| matches(&config.servers, &contender.label()));
         progress.line(&format!("{}: {}", case.name, case.about));
-        rows.extend(measure_case(&case, &site, window, &progress));
+        let settings = (window, config.patience);
+        rows.extend(measure_case(&case, &site, settings, &progress));
     }
     drop(progress);
     row::relate(&mut rows);
@@ -77,13 +81,19 @@ pub fn run(config: &BenchConfig) -> anyhow::Result<()> {
     report::write(&config.output, &facts, &rows)
 }
 
-fn measure_case(case: &Case, site: &Site, window: Duration, progress: &Progress) -> Vec<Row> {
+fn measure_case(
+    case: &Case,
+    site: &Site,
+    (window, patience): (Duration, Duration),
+    progress: &Progress,
+) -> Vec<Row> {
     let mut results: Vec<(Vec<measure::Run>, Vec<String>)> =
         vec![Default::default(); case.contenders.len()];
     for round in 1..=case.rounds {
         for (contender, (runs, errors)) in case.contenders.iter().zip(&mut results) {
             let label = contender.label();
-            match measure::measure(case, contender, site, window, progress) {
+            let attempt = || measure::measure(case, contender, site, window, progress);
+            match quiet::patiently(site, patience, attempt) {
                 Ok(run) => {
                     progress.line(&report::run_line(round, &label, &run));
                     runs.push(run);

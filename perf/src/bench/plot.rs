@@ -140,8 +140,8 @@ fn draw(area: &Area<'_>, frame: &Frame, lines: &[Line]) -> Drawn {
             .label(&line.name)
             .legend(move |at| Circle::new(at, 4, colour.filled()));
     }
-    let labels = chart.configure_series_labels();
-    let mut labels = labels.border_style(BLACK).background_style(WHITE);
+    let mut labels = chart.configure_series_labels();
+    labels.border_style(BLACK).background_style(WHITE);
     labels.position(SeriesLabelPosition::UpperRight).draw()?;
     area.present()?;
     Ok(())

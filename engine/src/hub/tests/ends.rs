@@ -26,6 +26,28 @@ fn a_viewer_that_waits_in_vain_is_told_that_no_publisher_came() {
 }
 
 #[test]
+fn a_viewer_of_a_stream_that_the_owner_has_no_room_for_is_sent_home_and_may_come_back() {
+    let mut rig = Rig::with(2, |config| config.limits.streams_max = 2);
+    let (first, second) = (rig.key(0), {
+        let names = (0..).map(|n| StreamKey::new("other", &format!("{n}")));
+        names.into_iter().find(|key| key.owner(2).index() == 0).unwrap()
+    });
+    let publisher = rig.publish(0, &first);
+    let watch = Watch { wait_ms: 500, ..Watch::form(Form::Rtmp) };
+    let viewer = rig.play(1, &second, watch);
+    let refused = rig.publish(1, &second);
+    assert_eq!(rig.peers[refused].refused, Some(Refusal::TooMany));
+    rig.pass(1_700);
+    assert_eq!(rig.peers[viewer].play_ended, Some(EndReason::NoPublisher));
+    rig.unpublish(publisher);
+    rig.pass(6_000);
+    let publisher = rig.publish(1, &second);
+    let viewer = rig.play(1, &second, watch);
+    rig.send(publisher, &program(0, 1, 1_000));
+    assert_eq!(rig.frames(viewer).len(), 50);
+}
+
+#[test]
 fn a_viewer_waits_longer_when_there_is_a_publisher_without_a_picture_yet() {
     let mut rig = Rig::new(2);
     let key = rig.key(0);

@@ -1,23 +1,17 @@
-//! Hubs connected by a mesh, and connections that do with notices what the shard does.
+//! Hubs connected by a mesh, their connections, and a clock.
 
-use std::io::{ErrorKind, Read};
-use std::os::fd::AsRawFd;
-use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
 use corelay_codecs::TrackFilter;
-use corelay_codecs::container::flv::demux::{self, Demuxer, Tag};
-use corelay_codecs::container::flv::{TagType, header::file_header};
+use corelay_codecs::container::flv::demux::{self, Tag};
 use corelay_config::Config;
-use corelay_protocols::rtmp::MessageStreamId;
-use corelay_protocols::rtmp::chunk::{ChunkReader, ReaderLimits};
 
+pub use super::peer::{Peer, Watch};
+use super::wire;
 use crate::clock::{Clock, Micros};
 use crate::hub::*;
-use crate::mesh::{self, CoreIndex, Depths};
-use crate::net;
+use crate::mesh::{self, Depths};
 use crate::rt::Doorbell;
-use crate::shard::Outbox;
 use crate::stats::CoreStats;
 
 pub const ALL: TrackFilter = TrackFilter::ALL;
@@ -33,51 +27,6 @@ pub struct Rig {
     inboxes: Vec<Inbox>,
     swept: Micros,
     chunk_size: u32,
-}
-
-/// A connection: a viewer, a publisher, or both in turn.
-pub struct Peer {
-    pub id: ConnectionId,
-    pub publisher: Option<PublisherId>,
-    pub accepted: bool,
-    pub refused: Option<Refusal>,
-    pub publish_ended: Option<EndReason>,
-    pub play: Option<SubscriberId>,
-    pub egress: Egress,
-    pub readdressed: bool,
-    pub started: Option<(bool, bool)>,
-    pub play_ended: Option<EndReason>,
-    pub closed: Option<CloseReason>,
-    /// The client reads what it gets.
-    pub reads: bool,
-    pub got: Vec<u8>,
-    socket: UnixStream,
-    client: UnixStream,
-    outbox: Outbox,
-    blocked: bool,
-}
-
-/// What a viewer is.
-#[derive(Clone, Copy)]
-pub struct Watch {
-    pub egress: Egress,
-    pub readdressed: bool,
-    pub wait_ms: u64,
-    pub reads: bool,
-    /// `SO_SNDBUF`; 0: the kernel's default.
-    pub send_buffer: usize,
-}
-
-impl Watch {
-    pub fn form(form: Form) -> Self {
-        let egress = Egress { form, tracks: ALL };
-        Self { egress, readdressed: false, wait_ms: 10_000, reads: true, send_buffer: 0 }
-    }
-
-    /// A player whose client does not read, on a socket that holds little.
-    pub fn stuck(form: Form) -> Self {
-        Self { reads: false, send_buffer: 4_096, ..Self::form(form) }
-    }
 }
 
 impl Rig {
@@ -115,33 +64,8 @@ impl Rig {
     }
 
     pub fn connect(&mut self, core: usize, watch: Watch) -> usize {
-        let (socket, client) = UnixStream::pair().unwrap();
-        client.set_nonblocking(true).unwrap();
-        if watch.send_buffer > 0 {
-            socket2::SockRef::from(&socket).set_send_buffer_size(watch.send_buffer).unwrap();
-        }
-        let slot = self.peers.len() as u32;
-        let id = ConnectionId { core: CoreIndex(core as u16), slot, serial: slot + 1_000 };
-        self.peers.push(Peer {
-            id,
-            publisher: None,
-            accepted: false,
-            refused: None,
-            publish_ended: None,
-            play: None,
-            egress: watch.egress,
-            readdressed: watch.readdressed,
-            started: None,
-            play_ended: None,
-            closed: None,
-            reads: watch.reads,
-            got: Vec::new(),
-            socket,
-            client,
-            outbox: Outbox::default(),
-            blocked: false,
-        });
-        slot as usize
+        self.peers.push(Peer::new(core, self.peers.len(), watch));
+        self.peers.len() - 1
     }
 
     pub fn publish(&mut self, core: usize, key: &StreamKey) -> usize {
@@ -175,18 +99,16 @@ impl Rig {
 
     pub fn play(&mut self, core: usize, key: &StreamKey, watch: Watch) -> usize {
         let peer = self.connect(core, watch);
-        let id = self.peers[peer].id;
-        let options = PlayOptions {
-            egress: watch.egress,
-            fd: self.peers[peer].socket.as_raw_fd(),
-            tag: 1,
-            readdressed: watch.readdressed,
-            wait_ms: watch.wait_ms,
-        };
-        let now = self.now;
-        self.peers[peer].play = self.hub_of(peer).play(id, key.clone(), options, now);
+        self.play_without_turn(peer, key);
         self.settle();
         peer
+    }
+
+    /// Asks for a play, and lets nothing else happen.
+    pub fn play_without_turn(&mut self, peer: usize, key: &StreamKey) {
+        let (id, options) = (self.peers[peer].id, self.peers[peer].play_options());
+        let now = self.now;
+        self.peers[peer].play = self.hub_of(peer).play(id, key.clone(), options, now);
     }
 
     pub fn stop(&mut self, peer: usize) {
@@ -201,13 +123,14 @@ impl Rig {
         &mut self.hubs[self.peers[peer].id.core.index()]
     }
 
-    /// Takes a tag from a publisher, as its driver does, and lets nothing else happen.
+    /// Takes a tag from a publisher, as its driver does; no flush follows.
     pub fn push(&mut self, peer: usize, tag: &Tag) {
         let (ms, now) = (i64::from(tag.timestamp_ms), self.now);
         let Some(publisher) = self.peers[peer].publisher else { return };
         for unit in demux::parse_tag(tag.tag_type, ms, tag.body.clone()).unwrap() {
             self.hub_of(peer).ingest(publisher, unit, now);
         }
+        self.hand_over(self.peers[peer].id.core.index());
     }
 
     /// Takes tags from a publisher, one turn each.
@@ -259,7 +182,8 @@ impl Rig {
         left
     }
 
-    fn hand_over(&mut self, core: usize) {
+    /// Tells connections what the hub has for them: the shard does so after every call.
+    pub fn hand_over(&mut self, core: usize) {
         for _ in 0..64 {
             let mut notices = self.hubs[core].take_notices();
             if notices.is_empty() {
@@ -271,7 +195,9 @@ impl Rig {
                     self.settle_peer(touched.take());
                 }
                 touched = Some(id);
-                self.notice(core, id, notice);
+                let peer = &mut self.peers[id.slot as usize];
+                assert_eq!((peer.id, id.core.index()), (id, core), "for somebody else");
+                peer.handle(&mut self.hubs[core], notice, self.now);
             }
             self.settle_peer(touched);
             self.hubs[core].reuse_notices(notices);
@@ -281,90 +207,47 @@ impl Rig {
 
     fn settle_peer(&mut self, id: Option<ConnectionId>) {
         let Some(id) = id else { return };
-        if !self.peers[id.slot as usize].blocked {
+        if !self.peers[id.slot as usize].is_blocked() {
             self.pump(id.slot as usize);
-        }
-    }
-
-    fn notice(&mut self, core: usize, id: ConnectionId, notice: Notice) {
-        let (hub, now) = (&mut self.hubs[core], self.now);
-        let peer = &mut self.peers[id.slot as usize];
-        assert_eq!((peer.id, id.core.index()), (id, core), "a notice for somebody else");
-        match notice {
-            Notice::PublishAccepted(_) => peer.accepted = true,
-            Notice::PublishRefused(_, why) => {
-                peer.refused = Some(why);
-                peer.publisher = None;
-            }
-            Notice::PublishEnded(_, why) => {
-                peer.publish_ended = Some(why);
-                peer.publisher = None;
-            }
-            Notice::PlayStarting { video, audio, .. } => {
-                assert_eq!(peer.started.replace((video, audio)), None, "started twice");
-                if peer.egress.form == Form::HttpFlv {
-                    let tracks = peer.egress.tracks;
-                    let header = file_header(audio && tracks.audio, video && tracks.video);
-                    peer.outbox.push(header.to_vec().into());
-                }
-            }
-            Notice::Private(_, bytes) => {
-                if let Some(play) = peer.play {
-                    peer.outbox.push(bytes);
-                    if peer.readdressed {
-                        hub.release(play);
-                    }
-                }
-            }
-            Notice::Rest(bytes) => peer.outbox.push_rest(bytes),
-            Notice::Blocked => peer.blocked = true,
-            Notice::Readable => peer.read_log(hub),
-            Notice::PlayEnded(_, why) => {
-                peer.play_ended = Some(why);
-                if let Some(play) = peer.play.take() {
-                    hub.stop(play, now);
-                }
-            }
-            Notice::Close(why) => {
-                peer.closed.get_or_insert(why);
-                if let Some(play) = peer.play.take() {
-                    hub.stop(play, now);
-                }
-            }
         }
     }
 
     /// What the shard does when a socket may have room.
     pub fn pump(&mut self, peer: usize) {
         let core = self.peers[peer].id.core.index();
-        let (peer, hub) = (&mut self.peers[peer], &mut self.hubs[core]);
-        while peer.pump(hub) && peer.readdressed {
-            peer.read_log(hub);
-            if peer.outbox.is_empty() {
-                return;
+        self.peers[peer].pump(&mut self.hubs[core]);
+    }
+
+    /// A client takes this much of what there is for it.
+    pub fn sip(&mut self, peer: usize, bytes: usize) {
+        let until = self.peers[peer].got.len() + bytes;
+        while self.peers[peer].got.len() < until && self.peers[peer].client_reads(1 << 10) {
+            if self.peers[peer].is_blocked() {
+                self.pump(peer);
             }
         }
+        self.settle();
     }
 
     /// Lets the clients read, and the sockets that were full go on.
     pub fn clients_read(&mut self) {
         for peer in 0..self.peers.len() {
-            while self.peers[peer].reads && self.peers[peer].client_reads() {
-                if self.peers[peer].blocked {
+            while self.peers[peer].reads && self.peers[peer].client_reads(64 << 10) {
+                if self.peers[peer].is_blocked() {
                     self.pump(peer);
                 }
             }
         }
     }
 
-    /// What a viewer has got, as tags. Panics if a message is broken or, unless it may be, incomplete.
+    /// What a viewer has got, as tags. Panics if a message is broken.
     pub fn tags(&self, peer: usize) -> Vec<Tag> {
-        let peer = &self.peers[peer];
-        match peer.egress.form {
-            Form::Rtmp => rtmp_tags(&peer.got, self.chunk_size),
-            Form::HttpFlv => flv_tags(&peer.got),
-            Form::WebSocketFlv => websocket_tags(&peer.got),
-        }
+        wire::tags(self.peers[peer].egress.form, &self.peers[peer].got, self.chunk_size)
+    }
+
+    /// Bytes behind the last whole message that a viewer has got.
+    pub fn cut_off(&self, peer: usize) -> usize {
+        wire::cut_off(self.peers[peer].egress.form, &self.peers[peer].got, self.chunk_size)
     }
 
     /// The bodies that a viewer has got: frames only.
@@ -393,126 +276,4 @@ impl Rig {
         assert_eq!(self.count(|stats| &stats.viewers), 0, "viewers");
         assert_eq!(self.count(|stats| &stats.publishers), 0, "publishers");
     }
-}
-
-impl Peer {
-    /// As `shard::Connection::pump`: the rest of a message, own messages, the log. True when drained.
-    fn pump(&mut self, hub: &mut Hub) -> bool {
-        let shared = self.play.filter(|_| !self.readdressed);
-        loop {
-            let (sent, wanted) = {
-                let mut slices = Gather::new();
-                if let Some(play) = shared {
-                    hub.gather_rest(play, &mut slices);
-                }
-                self.outbox.gather(64, &mut slices);
-                if let Some(play) = shared.filter(|_| slices.len() < 64) {
-                    hub.gather_log(play, &mut slices);
-                }
-                let wanted: usize = slices.iter().map(|slice| slice.len()).sum();
-                if wanted == 0 {
-                    break;
-                }
-                match net::send(self.socket.as_raw_fd(), &slices) {
-                    Ok(sent) => (sent, wanted),
-                    Err(error) if error.kind() == ErrorKind::WouldBlock => (0, wanted),
-                    Err(error) => panic!("the test's own socket fails: {error}"),
-                }
-            };
-            let rest = shared.map_or(0, |play| hub.gather_rest(play, &mut Gather::new()));
-            let of_rest = sent.min(rest);
-            let of_outbox = (sent - of_rest).min(self.outbox.len());
-            self.outbox.advance(of_outbox);
-            for bytes in [of_rest, sent - of_rest - of_outbox] {
-                if let Some(play) = shared.filter(|_| bytes > 0) {
-                    hub.advance(play, bytes);
-                }
-            }
-            if sent < wanted {
-                self.blocked = true;
-                if let Some(play) = shared {
-                    hub.set_blocked(play, true);
-                }
-                return false;
-            }
-        }
-        self.blocked = false;
-        if let Some(play) = shared {
-            hub.set_blocked(play, false);
-        }
-        true
-    }
-
-    fn read_log(&mut self, hub: &mut Hub) {
-        let Some(play) = self.play.filter(|_| self.readdressed) else { return };
-        while self.outbox.len() < 64 << 10 {
-            let bytes = hub.read(play, 64 << 10);
-            if bytes.is_empty() {
-                return;
-            }
-            self.outbox.push(bytes.into());
-        }
-    }
-
-    fn client_reads(&mut self) -> bool {
-        let mut buffer = [0; 64 << 10];
-        match self.client.read(&mut buffer) {
-            Ok(bytes) => {
-                self.got.extend_from_slice(&buffer[..bytes]);
-                bytes > 0
-            }
-            Err(error) => {
-                assert_eq!(error.kind(), ErrorKind::WouldBlock);
-                false
-            }
-        }
-    }
-}
-
-fn rtmp_tags(mut bytes: &[u8], chunk_size: u32) -> Vec<Tag> {
-    let limits =
-        ReaderLimits { chunk_size_max: 1 << 24, message_bytes_max: 1 << 24, chunk_streams_max: 8 };
-    let mut reader = ChunkReader::new(limits);
-    reader.set_chunk_size(chunk_size).unwrap();
-    let mut tags = Vec::new();
-    while let Some(message) = reader.push(&mut bytes).expect("whole messages") {
-        assert_eq!(message.message_stream_id, MessageStreamId(1));
-        let tag_type = TagType::from_id(message.type_id).expect("media");
-        let (timestamp_ms, body) = (message.timestamp_ms, message.payload);
-        tags.push(Tag { tag_type, timestamp_ms, body });
-    }
-    tags
-}
-
-fn flv_tags(bytes: &[u8]) -> Vec<Tag> {
-    let mut demuxer = Demuxer::new(1 << 24);
-    demuxer.push(bytes);
-    let mut tags = Vec::new();
-    let mut sizes = 13;
-    while let Some(tag) = demuxer.next_tag().expect("whole tags") {
-        // The demuxer does not look at PreviousTagSize, and players that seek back do.
-        sizes += 11 + tag.body.len();
-        if let Some(size) = bytes.get(sizes..sizes + 4) {
-            assert_eq!(size, (11 + tag.body.len() as u32).to_be_bytes(), "PreviousTagSize");
-        }
-        sizes += 4;
-        tags.push(tag);
-    }
-    tags
-}
-
-/// RFC 6455 5.2: final, binary, unmasked frames, one tag each.
-fn websocket_tags(mut bytes: &[u8]) -> Vec<Tag> {
-    let mut flv = file_header(true, true).to_vec();
-    while let [0x82, length, rest @ ..] = bytes {
-        let (length, size) = match length {
-            126 => (usize::from(u16::from_be_bytes([rest[0], rest[1]])), 2),
-            127 => (u64::from_be_bytes(rest[..8].try_into().unwrap()) as usize, 8),
-            length => (usize::from(*length), 0),
-        };
-        let Some(frame) = rest.get(size..size + length) else { break };
-        flv.extend_from_slice(frame);
-        bytes = &rest[size + length..];
-    }
-    flv_tags(&flv)
 }

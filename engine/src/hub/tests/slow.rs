@@ -48,11 +48,10 @@ fn a_slow_viewer_skips_whole_groups_only_and_gets_whole_messages_only() {
         rig.send(publisher, &program(0, 0, 0));
         for (k, tag) in sent.iter().enumerate() {
             rig.send(publisher, std::slice::from_ref(tag));
-            // It reads a little now and then, so that it is cut off at all kinds of places.
-            rig.peers[slow].reads = k % 37 == 0;
-            rig.clients_read();
-            rig.peers[slow].reads = false;
-            rig.pass(20);
+            // It reads too little, so that it is cut off at all kinds of places.
+            if k % 5 == 0 {
+                rig.sip(slow, 6_000);
+            }
         }
         rig.peers[slow].reads = true;
         rig.pass(1_000);
@@ -84,6 +83,8 @@ fn a_viewer_that_lost_the_thread_waits_for_the_next_keyframe_and_never_goes_back
     let before = rig.frames(slow).len();
     assert!(before < 60, "{before}");
     assert_eq!(rig.count(|stats| &stats.skips[SkipReason::BehindBytes as usize]), 1);
+    let joiner = rig.play(0, &key, Watch::form(Form::Rtmp));
+    assert_eq!(rig.frames(joiner), sent, "who comes now may start where the slow one may not");
     sent.extend([inter(4_000, 4_000, 100), key_at(4_040), inter(4_080, 4_080, 100)]);
     rig.send(publisher, &sent[100..]);
     let got = rig.frames(slow);
@@ -123,13 +124,13 @@ fn a_skip_across_a_change_of_the_configuration_brings_the_new_one_first() {
         let slow = rig.play(0, &key, Watch::stuck(Form::Rtmp));
         rig.send(publisher, &program(0, 2, 20_000));
         rig.send(publisher, &[video_config(2_000, 77)]);
-        let mut sent = group(2_000, 20_000);
-        rig.send(publisher, &sent);
+        let sent = group(2_000, 20_000);
+        rig.send(publisher, &sent[..1]);
         if repeats {
-            rig.send(publisher, &[metadata(5), video_config(3_000, 77)]);
+            rig.send(publisher, &[metadata(5), video_config(2_010, 77)]);
         }
-        sent.extend((0..40).map(|k| inter(3_000 + k * 40, 3_000 + k * 40, 1_000)));
-        rig.send(publisher, &sent[50..]);
+        rig.send(publisher, &sent[1..]);
+        assert_eq!(rig.count(|stats| &stats.skips[SkipReason::BehindBytes as usize]), 2);
         rig.peers[slow].reads = true;
         rig.pass(200);
         let got = rig.tags(slow);
@@ -175,9 +176,7 @@ fn skips_are_forgiven_when_they_are_far_apart() {
     let slow = rig.play(0, &key, Watch::stuck(Form::Rtmp));
     rig.send(publisher, &program(0, 0, 0));
     for round in 0..4 {
-        for k in 0..3 {
-            rig.send(publisher, &group(round * 3_000 + k * 1_000, 22_000));
-        }
+        rig.send(publisher, &group(round * 1_000, 22_000));
         rig.peers[slow].reads = true;
         rig.pass(6_000);
         rig.peers[slow].reads = false;
