@@ -118,6 +118,14 @@ impl Charge {
         Self { budget, bytes: 0 }
     }
 
+    /// How much of `bytes_max` may be held now: all of it, or the fair share when memory is short.
+    pub fn allowance(&self, bytes_max: usize) -> usize {
+        if !self.budget.exceeded() {
+            return bytes_max;
+        }
+        bytes_max.min(usize::try_from(self.budget.fair_share()).unwrap_or(usize::MAX))
+    }
+
     /// Changes the charge to `bytes`.
     pub fn set(&mut self, bytes: usize) {
         if bytes > self.bytes {

@@ -81,6 +81,8 @@ pub struct Hub {
     places: Slab<Place>,
     /// Replicas with chunks that no flush has seen, oldest first.
     unflushed: VecDeque<usize>,
+    /// Replicas whose chunks wait for the flush interval; some may be in `unflushed` again.
+    deferred: Vec<usize>,
     controller: Controller,
     latency_us: Histogram<u64>,
     notices: Notices,
@@ -131,6 +133,7 @@ impl Hub {
             publications: Slab::new(),
             places: Slab::new(),
             unflushed: VecDeque::new(),
+            deferred: Vec::new(),
             controller: Controller::default(),
             latency_us: Histogram::new_with_bounds(1, LATENCY_US_MAX, 2)
                 .expect("the bounds are constants that fit"),

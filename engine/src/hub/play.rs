@@ -277,6 +277,7 @@ impl Hub {
             self.replica_of.remove(&stream);
         }
         self.unflushed.retain(|&unflushed| unflushed != slot);
+        self.deferred.retain(|&deferred| deferred != slot);
         let owner = replica.key.owner(self.mesh.cores());
         self.tell(owner, Control::Unsubscribe { key: replica.key });
         true
@@ -330,7 +331,7 @@ impl Hub {
         }
     }
 
-    fn mark_unflushed(&mut self, replica: usize) {
+    pub(super) fn mark_unflushed(&mut self, replica: usize) {
         if !self.replicas[replica].unflushed {
             self.replicas[replica].unflushed = true;
             self.unflushed.push_back(replica);

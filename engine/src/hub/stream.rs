@@ -46,8 +46,8 @@ pub struct Stream {
     tracks: Vec<Track>,
     /// Tracks with units since the publisher started, known codec or not.
     track_ids: SmallVec<[TrackId; 4]>,
-    /// Stream time of the newest video unit since the publisher started.
-    pictures_until: Timestamp,
+    /// Stream time of the newest picture since the publisher started.
+    pictures_until: Option<Timestamp>,
     next_sequence: u64,
     starts_epoch: bool,
     cores: SmallVec<[InterestedCore; 4]>,
@@ -126,7 +126,7 @@ impl Stream {
             said: None,
             tracks: Vec::new(),
             track_ids: SmallVec::new(),
-            pictures_until: Timestamp(0),
+            pictures_until: None,
             next_sequence: 0,
             starts_epoch: false,
             cores: SmallVec::new(),
@@ -219,8 +219,8 @@ impl Stream {
         let own = Arc::make_mut(&mut unit);
         own.access_unit.dts = self.timeline.map(own.access_unit.track, own.access_unit.dts);
         own.sequence = self.next_sequence();
-        if own.access_unit.track.kind == TrackKind::Video {
-            self.pictures_until = own.access_unit.dts;
+        if is_picture(&own.access_unit) {
+            self.pictures_until = Some(own.access_unit.dts);
         }
         own.entry_point = self.is_entry_point(&own.access_unit);
         own.starts_epoch = std::mem::take(&mut self.starts_epoch);
@@ -231,7 +231,7 @@ impl Stream {
         if self.prologue.observe(&unit) == Change::Replaced {
             self.gop.clear();
         }
-        self.gop.push(&unit, self.policy.log_bytes_max);
+        self.gop.push(&unit, self.charge.allowance(self.policy.log_bytes_max));
         let learned = self.learn(&unit.access_unit);
         out.push(Arc::clone(&unit));
         if is_metadata || learned {
@@ -294,6 +294,7 @@ impl Stream {
         self.said = None;
         self.tracks.clear();
         self.track_ids.clear();
+        self.pictures_until = None;
     }
 
     fn next_sequence(&mut self) -> u64 {
@@ -314,16 +315,17 @@ impl Stream {
     }
 
     /// The first video track decides; of several tracks in one message, the one that carries its body.
-    /// Where no log holds a picture any more (a phone in its pocket sends sound alone), sound does.
+    /// Where no log holds a picture, yet (sound comes first) or any more (a phone in its pocket sends
+    /// sound alone), sound does.
     fn is_entry_point(&self, unit: &AccessUnit) -> bool {
         let first_video = self.track_ids.iter().find(|id| id.kind == TrackKind::Video);
         match unit.track.kind {
             _ if unit.flv == FlvBody::Covered => false,
             TrackKind::Video => unit.is_video_random_access() && first_video == Some(&unit.track),
             TrackKind::Audio => {
-                let since_ms = (unit.dts - self.pictures_until) / Timestamp::TICKS_PER_MS;
-                let has_pictures = first_video.is_some()
-                    && since_ms <= i64::try_from(self.policy.log_ms_max).unwrap_or(i64::MAX);
+                let log_ms_max = i64::try_from(self.policy.log_ms_max).unwrap_or(i64::MAX);
+                let in_log = |until| (unit.dts - until) / Timestamp::TICKS_PER_MS <= log_ms_max;
+                let has_pictures = self.pictures_until.is_some_and(in_log);
                 !has_pictures && matches!(unit.kind, UnitKind::Frame { .. })
             }
             TrackKind::Data => false,
@@ -334,9 +336,7 @@ impl Stream {
         self.totals.units += 1;
         self.totals.bytes += unit.bytes() as u64;
         let access_unit = &unit.access_unit;
-        let is_picture = access_unit.track.kind == TrackKind::Video
-            && matches!(access_unit.kind, UnitKind::Frame { .. });
-        self.totals.frames += u64::from(is_picture);
+        self.totals.frames += u64::from(is_picture(access_unit));
     }
 
     /// Takes note of a track; true when something became known that metadata should say.
@@ -398,4 +398,8 @@ impl Track {
         self.info.update(info);
         self.info != before
     }
+}
+
+fn is_picture(unit: &AccessUnit) -> bool {
+    unit.track.kind == TrackKind::Video && matches!(unit.kind, UnitKind::Frame { .. })
 }

@@ -20,14 +20,12 @@ pub enum Left {
 impl Hub {
     /// Flushes every log that is due, until `deadline`.
     pub fn flush(&mut self, now: Micros, deadline: Micros) -> Left {
-        let mut left = Left::Nothing;
-        for _ in 0..self.unflushed.len() {
-            let Some(slot) = self.unflushed.pop_front() else { break };
+        while let Some(slot) = self.unflushed.pop_front() {
             match self.flush_replica(slot, now, deadline) {
                 Left::Nothing => self.replicas[slot].unflushed = false,
                 Left::Later => {
-                    self.unflushed.push_back(slot);
-                    left = if left == Left::Now { Left::Now } else { Left::Later };
+                    self.replicas[slot].unflushed = false;
+                    self.deferred.push(slot);
                 }
                 Left::Now => {
                     self.unflushed.push_front(slot);
@@ -35,7 +33,15 @@ impl Hub {
                 }
             }
         }
-        left
+        if self.deferred.is_empty() { Left::Nothing } else { Left::Later }
+    }
+
+    /// Looks again at the logs that wait for their interval: the tick calls it, so that a turn has only
+    /// those to look at that got something.
+    pub fn recall_deferred(&mut self) {
+        for slot in std::mem::take(&mut self.deferred) {
+            self.mark_unflushed(slot);
+        }
     }
 
     /// Flushes the due logs of one stream.
@@ -125,7 +131,7 @@ impl Hub {
 
     /// True when flushes wait for their time, or may soon: the tick must be fine.
     pub fn defers(&self) -> bool {
-        !self.unflushed.is_empty() || self.controller.defers()
+        !self.deferred.is_empty() || self.controller.defers()
     }
 
     /// Refuses new publications, and sends everybody home.

@@ -44,6 +44,7 @@ impl Shard {
             self.idle_swept = now;
             self.hub.sweep_idle(now);
         }
+        self.hub.recall_deferred();
         self.finish_turn(now);
     }
 

@@ -51,10 +51,11 @@ fn every_viewer_that_waits_before_the_publisher_starts_with_its_first_picture() 
     for start in [Start::RandomAccess, Start::LiveEdge] {
         let mut rig = Rig::with(2, |config| config.applications.default.start = start);
         let key = rig.key(1);
-        let viewers: Vec<_> =
+        let mut viewers: Vec<_> =
             (0..8).map(|n| rig.play(n % 2, &key, Watch::form(Form::HttpFlv))).collect();
         rig.pass(500);
         let publisher = rig.publish(0, &key);
+        viewers.extend([0, 1].map(|core| rig.play(core, &key, Watch::form(Form::HttpFlv))));
         rig.pass(500);
         let sent = program(0, 1, 3_000);
         rig.send(publisher, &sent);
@@ -145,4 +146,22 @@ fn nobody_starts_on_what_is_left_of_a_publisher_that_is_gone() {
 
 fn key_at(ms: u32) -> demux::Tag {
     key(ms, ms, 1_000)
+}
+
+#[test]
+fn sound_before_the_first_picture_reaches_the_viewers_that_waited() {
+    let mut rig = Rig::new(2);
+    let key = rig.key(0);
+    let viewer = rig.play(1, &key, Watch::form(Form::HttpFlv));
+    let publisher = rig.publish(0, &key);
+    rig.send(publisher, &[metadata(1), video_config(0, 1), audio_config(0, 1)]);
+    let sent = [audio(0, 1), audio(23, 2), key_frame(40), inter(80, 2, 100), audio(90, 3)];
+    rig.send(publisher, &sent);
+    assert_eq!(rig.frames(viewer), sent);
+    let late = rig.play(1, &key, Watch::form(Form::HttpFlv));
+    assert_eq!(rig.frames(late), sent[2..], "whoever comes later starts with the picture");
+}
+
+fn key_frame(ms: u32) -> demux::Tag {
+    key(ms, 1, 1_000)
 }
