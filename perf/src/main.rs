@@ -1,13 +1,13 @@
 //! The `corelay-perf` command.
 
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+mod cli;
+
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
-use clap::{Args, Parser, Subcommand};
-use corelay_perf::bench::server::OtherServer;
+use clap::Parser;
 use corelay_perf::bench::{self, BenchConfig};
 use corelay_perf::floor::{self, FloorConfig};
 use corelay_perf::play::{self, Edge, PlayConfig};
@@ -17,158 +17,7 @@ use corelay_perf::sys::process::{self, Usage};
 use corelay_perf::target::{Target, numbered};
 use serde_json::{Value, json};
 
-/// Load generator for live media relays: publishes and plays thousands of streams.
-#[derive(Parser)]
-#[command(version)]
-struct Arguments {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Play one or many streams with many players, and say what they saw.
-    Play(PlayArguments),
-    /// Publish one or many streams.
-    Publish(PublishArguments),
-    /// Compare servers under the same loads, and write a report.
-    Bench(BenchArguments),
-    /// Send the same bytes to everybody who connects, without any protocol.
-    Floor(FloorArguments),
-}
-
-#[derive(Args)]
-struct PlayArguments {
-    /// rtmp://, http:// or ws://; {} in it is the number of the stream.
-    #[arg(long)]
-    url: String,
-    /// Streams to spread the players over.
-    #[arg(long, default_value_t = 1)]
-    streams: usize,
-    /// Players.
-    #[arg(long, default_value_t = 100)]
-    players: usize,
-    /// Players that begin per second.
-    #[arg(long, value_name = "PER_SECOND", default_value_t = 500.0)]
-    ramp: f64,
-    /// How long all of them play once they have joined.
-    #[arg(long, default_value_t = 10.0)]
-    seconds: f64,
-    /// Players that parse all they get: latency, gaps, timestamps.
-    #[arg(long, default_value_t = 10)]
-    sample: usize,
-    /// Additional slow players: how many, and at which rate; 0 kbit/s reads nothing.
-    #[arg(long, value_name = "N:KBIT", value_parser = slow)]
-    slow: Vec<(usize, u64)>,
-    /// All players read at this rate, in kbit/s.
-    #[arg(long, value_name = "KBIT")]
-    rate_limit: Option<u64>,
-    /// Players that leave and come back per second.
-    #[arg(long, value_name = "PER_SECOND", default_value_t = 0.0)]
-    churn: f64,
-    /// Threads for players.
-    #[arg(long, default_value_t = 1)]
-    threads: usize,
-    /// The CPU to run on.
-    #[arg(long)]
-    cpu: Option<usize>,
-    /// A server process on this machine, whose CPU time and memory are read as well.
-    #[arg(long, value_name = "PID")]
-    server_pid: Option<u32>,
-    /// Where to write the result; - is standard output.
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-}
-
-#[derive(Args)]
-struct PublishArguments {
-    /// rtmp://; {} in it is the number of the stream.
-    #[arg(long)]
-    url: String,
-    /// Streams to publish.
-    #[arg(long, default_value_t = 1)]
-    streams: usize,
-    /// Video bit rate in kbit/s.
-    #[arg(long, default_value_t = 2_000)]
-    bitrate: u32,
-    /// Frames per second.
-    #[arg(long, default_value_t = 25)]
-    fps: u32,
-    /// Frames from one keyframe to the next.
-    #[arg(long, default_value_t = 50)]
-    gop: u32,
-    /// With 128 kbit/s of audio.
-    #[arg(long)]
-    audio: bool,
-    /// Publish this file over and over instead of a made-up stream.
-    #[arg(long, value_name = "FILE")]
-    flv: Option<PathBuf>,
-    /// Put the time of sending into every video frame, for the latency that players measure.
-    #[arg(long)]
-    stamp: bool,
-    /// Bytes of an RTMP chunk.
-    #[arg(long, default_value_t = 4_096)]
-    chunk_size: u32,
-    /// How long.
-    #[arg(long, default_value_t = 10.0)]
-    seconds: f64,
-    /// The CPU to run on.
-    #[arg(long)]
-    cpu: Option<usize>,
-    /// Where to write the result; - is standard output.
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-}
-
-#[derive(Args)]
-struct BenchArguments {
-    /// A look in a few minutes instead of the record.
-    #[arg(long)]
-    quick: bool,
-    /// Rounds per case.
-    #[arg(long)]
-    rounds: Option<usize>,
-    /// Only cases whose name contains this.
-    #[arg(long, value_name = "CASE")]
-    only: Vec<String>,
-    /// Only servers whose name contains this.
-    #[arg(long, value_name = "SERVER")]
-    servers: Vec<String>,
-    /// Instead of the cases, one that lasts so many seconds.
-    #[arg(long, value_name = "SECONDS")]
-    soak: Option<f64>,
-    /// Another server: name=command,rtmp_port[,http_port].
-    #[arg(long, value_name = "SERVER", value_parser = OtherServer::parse)]
-    server: Vec<OtherServer>,
-    /// The relay's program, by default the one beside this.
-    #[arg(long, value_name = "FILE")]
-    corelay: Option<PathBuf>,
-    /// How long a run may wait for the machine to be quiet, and be repeated because it was not.
-    #[arg(long, value_name = "SECONDS", default_value_t = 0.0)]
-    patience: f64,
-    /// Where the report goes.
-    #[arg(long, value_name = "FOLDER", default_value = "target/bench")]
-    output: PathBuf,
-    /// How this was called, where not by this name.
-    #[arg(long, hide = true)]
-    called: Option<String>,
-}
-
-#[derive(Args)]
-struct FloorArguments {
-    /// Where to listen.
-    #[arg(long, default_value = "127.0.0.1:0")]
-    listen: SocketAddr,
-    /// The CPU to run on.
-    #[arg(long, default_value_t = 0)]
-    cpu: usize,
-    /// Bit rate per player in kbit/s.
-    #[arg(long, default_value_t = 2_150.0)]
-    kbit: f64,
-    /// From one send to the next, in milliseconds.
-    #[arg(long, default_value_t = 40.0)]
-    interval_ms: f64,
-}
+use cli::{Arguments, BenchArguments, Command, FloorArguments, PlayArguments, PublishArguments};
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
@@ -293,13 +142,6 @@ fn targets(url: &str, streams: usize) -> anyhow::Result<Vec<Target>> {
 
 fn seconds(seconds: f64) -> anyhow::Result<Duration> {
     Duration::try_from_secs_f64(seconds).context("this is no length of time")
-}
-
-fn slow(text: &str) -> Result<(usize, u64), String> {
-    let parsed = text
-        .split_once(':')
-        .and_then(|(players, kbit_s)| Some((players.parse().ok()?, kbit_s.parse().ok()?)));
-    parsed.ok_or_else(|| "it is of the form 100:1000, players and kbit/s".to_owned())
 }
 
 /// Writes a report to a file, or to standard output.

@@ -102,6 +102,27 @@ fn a_publisher_that_returns_before_the_end_was_told_keeps_its_viewers() {
 }
 
 #[test]
+fn a_publisher_that_overtakes_the_end_of_the_one_before_is_waited_for() {
+    let mut rig = small(64);
+    let key = rig.key(0);
+    let publisher = rig.publish(0, &key);
+    let far = rig.play(1, &key, Watch::form(Form::Rtmp));
+    rig.send(publisher, &program(0, 1, 1_000));
+    // The end goes by one lane and the beginning by the other, which is read first.
+    let (id, now) = (rig.peers[publisher].publisher.take().unwrap(), rig.now);
+    rig.hubs[0].unpublish(id, now);
+    rig.publish_as(publisher, &key);
+    assert_eq!(rig.peers[far].play_ended, Some(EndReason::PublisherLeft));
+    rig.send(publisher, &[metadata(1)]);
+    let watch = Watch { wait_ms: 300, ..Watch::form(Form::Rtmp) };
+    let patient = rig.play(1, &key, watch);
+    rig.pass(1_000);
+    assert_eq!(rig.peers[patient].play_ended, None);
+    rig.send(publisher, &program(5_000, 1, 2_000));
+    assert_eq!(rig.frames(patient).len(), 50);
+}
+
+#[test]
 fn a_publisher_whose_owner_is_behind_goes_on_with_a_keyframe_and_what_it_said_before() {
     let mut rig = small(64);
     let key = rig.key(1);

@@ -132,6 +132,23 @@ fn a_seek_goes_to_the_newest_entry_point() {
 }
 
 #[test]
+fn a_viewer_that_readdresses_reads_nothing_before_its_configurations() {
+    let mut rig = Rig::new(1);
+    let key = rig.key(0);
+    let publisher = rig.publish(0, &key);
+    let watch = Watch { readdressed: true, ..Watch::form(Form::Rtmp) };
+    let viewer = rig.play(0, &key, watch);
+    rig.send(publisher, &program(0, 1, 1_000));
+    let play = rig.peers[viewer].play.unwrap();
+    rig.hubs[0].resume(play);
+    assert!(rig.hubs[0].read(play, 1 << 20).is_empty());
+    rig.settle();
+    let got = rig.tags(viewer);
+    assert_eq!(got[53].tag_type, TagType::Script, "what it needs comes first again");
+    assert_eq!(got.len(), 2 * 53);
+}
+
+#[test]
 fn a_viewer_inside_a_message_finishes_it_before_anything_else() {
     for act in [pause, resume, |rig: &mut Rig, viewer: usize| select(rig, viewer, SOUND)] {
         let mut rig = Rig::new(1);
