@@ -46,7 +46,7 @@ impl Limits {
 
     /// Counts a connection out.
     pub fn disconnect(&self, address: IpAddr) {
-        self.connections.fetch_sub(1, Ordering::Relaxed);
+        leave(&self.connections);
         self.addresses.leave(address);
     }
 
@@ -57,8 +57,14 @@ impl Limits {
 
     /// Counts a publisher out.
     pub fn unpublish(&self) {
-        self.publishers.fetch_sub(1, Ordering::Relaxed);
+        leave(&self.publishers);
     }
+}
+
+/// Counts one out. A count that went below zero would shut everybody out: better one too many than that.
+fn leave(count: &AtomicUsize) {
+    let before = count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1));
+    debug_assert!(before.is_ok(), "counted out what was not counted in");
 }
 
 fn enter(count: &AtomicUsize, max: usize) -> bool {
@@ -67,4 +73,27 @@ fn enter(count: &AtomicUsize, max: usize) -> bool {
     }
     count.fetch_sub(1, Ordering::Relaxed);
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use corelay_config::Config;
+
+    #[test]
+    fn each_limit_stands_until_somebody_leaves() {
+        let mut config = Config::shipped().limits;
+        (config.connections_max, config.connections_per_ip_max, config.publishers_max) = (3, 2, 1);
+        let limits = Limits::new(&config);
+        let [one, two]: [IpAddr; 2] = [[192, 0, 2, 1].into(), [192, 0, 2, 2].into()];
+        assert_eq!([limits.connect(one), limits.connect(one)], [Ok(()), Ok(())]);
+        assert_eq!(limits.connect(one), Err(Failure::TooManyFromAddress));
+        assert_eq!(limits.connect(two), Ok(()));
+        assert_eq!(limits.connect(two), Err(Failure::TooManyConnections));
+        limits.disconnect(one);
+        assert_eq!(limits.connect(two), Ok(()));
+        assert_eq!([limits.publish(), limits.publish()], [true, false]);
+        limits.unpublish();
+        assert!(limits.publish());
+    }
 }

@@ -106,7 +106,6 @@ impl Core {
         let options = PlayOptions {
             egress: Egress { form: Form::Rtmp, tracks: TrackFilter::ALL },
             fd: socket.as_raw_fd(),
-            tag: 1,
             readdressed: false,
             wait_ms: 1_000,
         };
@@ -174,7 +173,7 @@ fn cost_with(viewers: usize) -> Cost {
         url: String::new(),
         since: Micros(0),
     };
-    let publisher = core.hub.publish(info.connection, 1, key.clone(), info, Micros(0));
+    let publisher = core.hub.publish(info.connection, key.clone(), info, Micros(0));
     (0..viewers).for_each(|_| core.join(&key));
     let config = Bytes::from_static(&[0x17, 0, 0, 0, 0, 1]);
     let first = demux::parse_tag(TagType::Video, 0, config).unwrap().into_iter().chain(media(0));

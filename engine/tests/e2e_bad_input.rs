@@ -301,6 +301,8 @@ fn a_player_that_never_reads() {
     println!("closed after {:?}; {} KiB resident", started.elapsed(), relay.rss_kib());
     assert!(relay.rss_kib() < 120 << 10, "{} KiB resident", relay.rss_kib());
     assert!(publisher.is_publishing());
+    let blocked = relay.metric("corelay_blocked_total", "").unwrap();
+    assert!(blocked < 5_000.0, "a full socket was tried {blocked} times: it must be waited for");
     drop(stuck);
     witness.assert_unharmed();
 }

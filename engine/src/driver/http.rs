@@ -46,12 +46,17 @@ impl HttpDriver {
 
     pub(super) fn handle_notice(&mut self, cx: &mut Context<'_>, notice: Notice) -> Step {
         match notice {
-            Notice::PlayStarting { video, audio, .. } => return self.start(cx, video, audio),
-            Notice::PlayEnded(_, why) => return self.end(cx, why),
-            Notice::Private(_, bytes) => self.private(cx, bytes),
-            Notice::Rest(bytes) => cx.outbox.push_rest(bytes),
-            // The shard handles these, or they are not for viewers.
-            Notice::Blocked
+            Notice::PlayStarting { id, video, audio } if self.plays(id) => {
+                return self.start(cx, video, audio);
+            }
+            Notice::PlayEnded(id, why) if self.plays(id) => return self.end(cx, why),
+            Notice::Private(id, bytes) if self.plays(id) => cx.outbox.push(bytes),
+            // Behind the end of their play, or the shard's, or not for viewers.
+            Notice::PlayStarting { .. }
+            | Notice::PlayEnded(..)
+            | Notice::Private(..)
+            | Notice::Rest(_)
+            | Notice::Blocked
             | Notice::Readable
             | Notice::Close(_)
             | Notice::PublishAccepted(_)
@@ -123,7 +128,6 @@ impl HttpDriver {
         let options = PlayOptions {
             egress: Egress { form, tracks: request.tracks },
             fd: cx.fd,
-            tag: 0,
             readdressed: false,
             wait_ms: self.play_wait_ms,
         };
@@ -153,11 +157,8 @@ impl HttpDriver {
         self.drive(cx)
     }
 
-    /// Bytes in front of the log; nothing once the response is over.
-    fn private(&mut self, cx: &mut Context<'_>, bytes: bytes::Bytes) {
-        if self.play.is_some() {
-            cx.outbox.push(bytes);
-        }
+    fn plays(&self, id: SubscriberId) -> bool {
+        self.play.as_ref().is_some_and(|play| play.subscriber == id)
     }
 
     fn end(&mut self, cx: &mut Context<'_>, why: EndReason) -> Step {

@@ -56,8 +56,8 @@ struct Play {
     readdressed: bool,
     duration_ms: Option<u64>,
     ends_at: Option<Micros>,
-    /// The peer has been told that it plays.
-    accepted: bool,
+    /// The peer has not been told that it plays, and is told at this time at the latest.
+    answer_by: Option<Micros>,
 }
 
 impl RtmpDriver {
@@ -82,6 +82,7 @@ impl RtmpDriver {
 
     pub(super) fn handle_timeout(&mut self, cx: &mut Context<'_>) -> Step {
         let result = self.session.handle_timeout(cx.now.as_millis());
+        self.answer_plays(cx);
         self.end_limited_plays(cx);
         self.check_publishers(cx)?;
         self.after(cx, result)
@@ -89,18 +90,15 @@ impl RtmpDriver {
 
     pub(super) fn handle_notice(&mut self, cx: &mut Context<'_>, notice: Notice) -> Step {
         match notice {
-            Notice::PublishAccepted(tag) => self.publish_accepted(cx, MessageStreamId(tag)),
-            Notice::PublishRefused(tag, why) => self.publish_refused(cx, MessageStreamId(tag), why),
-            Notice::PublishEnded(tag, why) => {
-                return self.publish_ended(cx, MessageStreamId(tag), why);
-            }
-            Notice::PlayStarting { tag, .. } => self.play_starting(cx, MessageStreamId(tag)),
-            Notice::PlayEnded(tag, why) => self.play_ended(cx, MessageStreamId(tag), why),
-            Notice::Private(tag, bytes) => self.private(cx, MessageStreamId(tag), bytes),
-            Notice::Rest(bytes) => cx.outbox.push_rest(bytes),
+            Notice::PublishAccepted(id) => self.publish_accepted(cx, id),
+            Notice::PublishRefused(id, why) => self.publish_refused(cx, id, why),
+            Notice::PublishEnded(id, why) => return self.publish_ended(cx, id, why),
+            Notice::PlayStarting { id, .. } => self.play_starting(cx, id),
+            Notice::PlayEnded(id, why) => self.play_ended(cx, id, why),
+            Notice::Private(id, bytes) => self.private(cx, id, bytes),
             Notice::Readable => self.drained(cx),
             // The shard handles these.
-            Notice::Blocked | Notice::Close(_) => {}
+            Notice::Rest(_) | Notice::Blocked | Notice::Close(_) => {}
         }
         self.drive(cx)
     }
@@ -131,7 +129,7 @@ impl RtmpDriver {
         let idle_ms = self.policy.as_ref().map(|policy| policy.publisher_idle_timeout_ms);
         let of_role = |(_, role): &(MessageStreamId, Role)| match role {
             Role::Publisher(publication) => Some(publication.last_media.after_millis(idle_ms?)),
-            Role::Player(play) => play.ends_at,
+            Role::Player(play) => play.ends_at.or(play.answer_by),
         };
         let roles = self.streams.iter().filter_map(of_role).min();
         [session, roles].into_iter().flatten().min()
@@ -262,13 +260,14 @@ impl RtmpDriver {
             url: self.connect.tc_url.clone(),
             since: cx.now,
         };
-        let id = cx.hub.publish(cx.id, stream.0, key.clone(), info, cx.now);
+        let id = cx.hub.publish(cx.id, key.clone(), info, cx.now);
         let publication = Publication { id, key, last_media: cx.now };
         self.streams.push((stream, Role::Publisher(publication)));
         self.asking = true;
     }
 
-    fn publish_accepted(&mut self, cx: &mut Context<'_>, stream: MessageStreamId) {
+    fn publish_accepted(&mut self, cx: &mut Context<'_>, id: PublisherId) {
+        let Some(stream) = self.stream_of_publisher(id) else { return };
         self.asking = false;
         if let Some(Role::Publisher(publication)) = self.role(stream) {
             publication.last_media = cx.now;
@@ -278,25 +277,24 @@ impl RtmpDriver {
         self.session.accept_publish(stream);
     }
 
-    fn publish_refused(&mut self, cx: &mut Context<'_>, stream: MessageStreamId, why: Refusal) {
-        self.asking = false;
+    fn publish_refused(&mut self, cx: &mut Context<'_>, id: PublisherId, why: Refusal) {
+        let Some(stream) = self.stream_of_publisher(id) else { return };
         let (code, text) = match why {
             Refusal::NameTaken => (PublishRefusal::BadName, "somebody publishes there already"),
             Refusal::TooMany => (PublishRefusal::Denied, "the server has streams_max streams"),
             Refusal::Stopping => (PublishRefusal::Denied, "the server is stopping"),
         };
-        self.forget(cx, stream);
+        self.asking = false;
+        self.take_role(stream);
+        cx.limits.unpublish();
         cx.log(Level::WARN, format!("publication refused: {text}"));
         self.session.reject_publish(stream, code, text);
     }
 
-    fn publish_ended(
-        &mut self,
-        cx: &mut Context<'_>,
-        stream: MessageStreamId,
-        why: EndReason,
-    ) -> Step {
-        self.forget(cx, stream);
+    fn publish_ended(&mut self, cx: &mut Context<'_>, id: PublisherId, why: EndReason) -> Step {
+        let Some(stream) = self.stream_of_publisher(id) else { return Ok(()) };
+        self.take_role(stream);
+        cx.limits.unpublish();
         let end = match why {
             EndReason::TakenOver => PublishEnd::TakenOver,
             EndReason::Stopping => PublishEnd::Shutdown,
@@ -361,7 +359,6 @@ impl RtmpDriver {
         let options = PlayOptions {
             egress: Egress { form: Form::Rtmp, tracks: TrackFilter::ALL },
             fd: cx.fd,
-            tag: stream.0,
             readdressed,
             wait_ms: self.policy.as_ref().map_or(0, |policy| policy.play_wait_ms),
         };
@@ -376,31 +373,40 @@ impl RtmpDriver {
         let (tracks, duration_ms) = (TrackFilter::ALL, request.duration_ms);
         // A player that may wait is told at once that it plays; one that may not, once there is something
         // to play or nothing.
-        let accepted = options.wait_ms > 0;
+        let waits = options.wait_ms > 0;
+        let answer_by = (!waits).then(|| cx.now.after_millis(ANSWER_MS));
         let play =
-            Play { subscriber, key, tracks, readdressed, duration_ms, ends_at: None, accepted };
+            Play { subscriber, key, tracks, readdressed, duration_ms, ends_at: None, answer_by };
         self.streams.push((stream, Role::Player(play)));
-        if accepted {
+        if waits {
             self.session.accept_play(stream);
         } else {
             self.asking = true;
         }
     }
 
-    fn play_starting(&mut self, cx: &mut Context<'_>, stream: MessageStreamId) {
+    fn play_starting(&mut self, cx: &mut Context<'_>, id: SubscriberId) {
+        let Some(stream) = self.stream_of_player(id) else { return };
         let Some(play) = self.player(stream) else { return };
         play.ends_at = play.duration_ms.map(|ms| cx.now.after_millis(ms));
-        if !std::mem::replace(&mut play.accepted, true) {
+        self.accept_play(cx, stream);
+    }
+
+    /// Tells a player that it plays, unless it knows.
+    fn accept_play(&mut self, cx: &mut Context<'_>, stream: MessageStreamId) {
+        let Some(play) = self.player(stream) else { return };
+        if play.answer_by.take().is_some() {
             self.asking = false;
             self.session.accept_play(stream);
             self.send_replies(cx);
         }
     }
 
-    fn play_ended(&mut self, cx: &mut Context<'_>, stream: MessageStreamId, why: EndReason) {
-        let Some(accepted) = self.player(stream).map(|play| play.accepted) else { return };
+    fn play_ended(&mut self, cx: &mut Context<'_>, id: SubscriberId, why: EndReason) {
+        let Some(stream) = self.stream_of_player(id) else { return };
+        let asked = self.player(stream).is_some_and(|play| play.answer_by.is_some());
         self.leave(cx, stream);
-        if !accepted {
+        if asked {
             self.session.reject_play(stream, PlayRefusal::StreamNotFound, why.text());
             return;
         }
@@ -411,6 +417,18 @@ impl RtmpDriver {
         };
         cx.log(Level::INFO, format!("play ended: {}", why.text()));
         self.session.play_ended(stream, end);
+    }
+
+    /// A stream that is live and has nothing to start with yet is a stream: its player is told so.
+    fn answer_plays(&mut self, cx: &mut Context<'_>) {
+        let now = cx.now;
+        let due = |(stream, role): &(MessageStreamId, Role)| match role {
+            Role::Player(play) if play.answer_by.is_some_and(|at| at <= now) => Some(*stream),
+            _ => None,
+        };
+        while let Some(stream) = self.streams.iter().find_map(due) {
+            self.accept_play(cx, stream);
+        }
     }
 
     /// Ends the plays that were asked for a certain time.
@@ -441,7 +459,8 @@ impl RtmpDriver {
         Err(Ending::Fault(Failure::Timeout, why))
     }
 
-    fn private(&mut self, cx: &mut Context<'_>, stream: MessageStreamId, bytes: bytes::Bytes) {
+    fn private(&mut self, cx: &mut Context<'_>, id: SubscriberId, bytes: bytes::Bytes) {
+        let Some(stream) = self.stream_of_player(id) else { return };
         let chunk_size = self.chunk_size;
         match self.player(stream) {
             Some(play) if play.readdressed => {
@@ -467,18 +486,23 @@ impl RtmpDriver {
                 if !play.readdressed {
                     *cx.shared = None;
                 }
-                self.asking &= play.accepted;
+                self.asking &= play.answer_by.is_none();
                 cx.hub.stop(play.subscriber, cx.now);
             }
             None => {}
         }
     }
 
-    /// The hub has ended a publication itself.
-    fn forget(&mut self, cx: &mut Context<'_>, stream: MessageStreamId) {
-        if self.take_role(stream).is_some() {
-            cx.limits.unpublish();
-        }
+    /// The message stream of a publication; `None` when a notice comes behind its end.
+    fn stream_of_publisher(&self, id: PublisherId) -> Option<MessageStreamId> {
+        let is = |role: &Role| matches!(role, Role::Publisher(publication) if publication.id == id);
+        self.streams.iter().find(|(_, role)| is(role)).map(|(stream, _)| *stream)
+    }
+
+    /// The message stream of a play; `None` when a notice comes behind its end.
+    fn stream_of_player(&self, id: SubscriberId) -> Option<MessageStreamId> {
+        let is = |role: &Role| matches!(role, Role::Player(play) if play.subscriber == id);
+        self.streams.iter().find(|(_, role)| is(role)).map(|(stream, _)| *stream)
     }
 
     fn role(&mut self, stream: MessageStreamId) -> Option<&mut Role> {
@@ -520,5 +544,7 @@ fn failure(error: &Error) -> Failure {
     }
 }
 
+/// How long a player that may not wait is left without an answer.
+const ANSWER_MS: u64 = 1_000;
 /// Bytes of readdressed chunks that wait for one viewer's socket.
 const READDRESSED_BYTES_MAX: usize = 256 << 10;

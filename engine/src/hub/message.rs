@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::key::StreamKey;
+use super::subscriber::SubscriberId;
 use super::unit::{Prologue, Snapshot, Unit};
 use crate::clock::Micros;
 use crate::mesh::CoreIndex;
@@ -211,34 +212,35 @@ pub enum Media {
     },
 }
 
-/// What the hub says to a connection of its core.
+/// What the hub says to a connection of its core. The ids tell what is still meant: a notice may come
+/// behind an end that the peer asked for.
 #[derive(Debug)]
 pub enum Notice {
-    /// The publication on message stream `tag` was accepted.
-    PublishAccepted(u32),
+    /// The publication was accepted.
+    PublishAccepted(PublisherId),
     /// It was refused.
-    PublishRefused(u32, Refusal),
+    PublishRefused(PublisherId, Refusal),
     /// It is over.
-    PublishEnded(u32, EndReason),
-    /// The play on message stream `tag` gets its first bytes next; they follow as `Private`.
+    PublishEnded(PublisherId, EndReason),
+    /// The play gets its first bytes next; they follow as `Private`.
     PlayStarting {
-        /// The message stream.
-        tag: u32,
+        /// The play.
+        id: SubscriberId,
         /// The stream has video, as far as is known.
         video: bool,
         /// The stream has audio, as far as is known.
         audio: bool,
     },
-    /// Whole messages for the play on message stream `tag` alone, in front of the log.
-    Private(u32, Bytes),
+    /// Whole messages for this play alone, in front of the log.
+    Private(SubscriberId, Bytes),
     /// The rest of the message that the viewer is in the middle of, in front of everything.
     Rest(Bytes),
     /// The viewer's socket took less than there was: wait for it.
     Blocked,
     /// A viewer that reads through its connection has something to read.
     Readable,
-    /// The play on message stream `tag` is over.
-    PlayEnded(u32, EndReason),
+    /// The play is over.
+    PlayEnded(SubscriberId, EndReason),
     /// The connection must go.
     Close(CloseReason),
 }

@@ -166,6 +166,11 @@ impl Hub {
         std::mem::take(&mut self.notices)
     }
 
+    /// True when something has been collected for connections.
+    pub fn has_notices(&self) -> bool {
+        !self.notices.is_empty()
+    }
+
     /// Gives an emptied list back, so that its memory is used again.
     pub fn reuse_notices(&mut self, notices: Notices) {
         debug_assert!(notices.is_empty());

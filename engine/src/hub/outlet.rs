@@ -280,7 +280,7 @@ impl Outlet {
             let rest = log.slice((from - *start) as usize..);
             let subscriber = &mut self.subscribers[index];
             subscriber.held = true;
-            notices.push((subscriber.connection, Notice::Private(subscriber.tag, rest)));
+            notices.push((subscriber.connection, Notice::Private(subscriber.id, rest)));
         }
     }
 
@@ -332,10 +332,10 @@ fn prologue_bytes(muxer: &Muxer, log: &EgressLog, at: u64, prologue: &Prologue) 
 fn begin(subscriber: &mut Subscriber, at: u64, prologue: Bytes, seen: Seen, notices: &mut Notices) {
     let connection = subscriber.connection;
     if !subscriber.started {
-        let (tag, Seen { video, audio }) = (subscriber.tag, seen);
-        notices.push((connection, Notice::PlayStarting { tag, video, audio }));
+        let (id, Seen { video, audio }) = (subscriber.id, seen);
+        notices.push((connection, Notice::PlayStarting { id, video, audio }));
     }
-    notices.push((connection, Notice::Private(subscriber.tag, prologue)));
+    notices.push((connection, Notice::Private(subscriber.id, prologue)));
     subscriber.started = true;
     subscriber.state = State::Running;
     subscriber.held = true;

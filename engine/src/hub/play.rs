@@ -23,8 +23,6 @@ pub struct PlayOptions {
     pub egress: Egress,
     /// Its socket, which must stay open until the play is stopped.
     pub fd: RawFd,
-    /// RTMP message stream, which marks all notices; 0 elsewhere.
-    pub tag: u32,
     /// The log's bytes must be readdressed by the connection: it calls [`Hub::read`].
     pub readdressed: bool,
     /// How long it waits for a publisher, in milliseconds; 0: not at all.
@@ -42,7 +40,8 @@ impl Hub {
     ) -> Option<SubscriberId> {
         let replica = self.replica_slot(key, now)?;
         let place = self.place_in(replica, options.egress, now);
-        let id = SubscriberId(self.places.insert(place) as u32);
+        let serial = self.next_serial();
+        let id = SubscriberId { slot: self.places.insert(place) as u32, serial };
         let delivery = if options.readdressed { Delivery::Readdressed } else { Delivery::Shared };
         let outlet = self.replicas[replica].outlet(place.outlet);
         let edge = outlet.log().edge();
@@ -50,7 +49,6 @@ impl Hub {
             id,
             connection,
             fd: options.fd,
-            tag: options.tag,
             at: edge,
             chunk_end: edge,
             state: State::Waiting,
@@ -61,7 +59,7 @@ impl Hub {
             skips: 0,
             skips_since: now,
         });
-        self.places[id.0 as usize].index = index;
+        self.places[id.slot as usize].index = index;
         self.replicas[replica].count_viewer(1);
         self.replicas[replica].leave_at = None;
         self.stats.viewers.add(1);
@@ -75,12 +73,12 @@ impl Hub {
 
     /// Detaches a viewer. It may get a last notice: the rest of the message it was in the middle of.
     pub fn stop(&mut self, id: SubscriberId, now: Micros) {
-        let place = self.places.remove(id.0 as usize);
+        let place = self.places.remove(id.slot as usize);
         let replica = &mut self.replicas[place.replica];
         let outlet = replica.outlet(place.outlet);
         outlet.detach(place.index, now, &mut self.notices);
         if let Some(moved) = outlet.subscribers().get(place.index) {
-            self.places[moved.id.0 as usize].index = place.index;
+            self.places[moved.id.slot as usize].index = place.index;
         }
         replica.count_viewer(-1);
         self.stats.viewers.sub(1);
@@ -93,7 +91,7 @@ impl Hub {
 
     /// Changes the tracks that a viewer gets; it goes on at the newest entry point. The handle stays.
     pub fn select(&mut self, id: SubscriberId, egress: Egress, now: Micros) {
-        let old = self.places[id.0 as usize];
+        let old = self.places[id.slot as usize];
         if self.outlet(old).muxer().egress == egress {
             return;
         }
@@ -102,7 +100,7 @@ impl Hub {
         let outlet = replica.outlet(old.outlet);
         let mut subscriber = outlet.detach(old.index, now, &mut self.notices);
         if let Some(moved) = outlet.subscribers().get(old.index) {
-            self.places[moved.id.0 as usize].index = old.index;
+            self.places[moved.id.slot as usize].index = old.index;
         }
         let is_paused = subscriber.state == State::Paused;
         subscriber.wait_anywhere();
@@ -110,20 +108,20 @@ impl Hub {
             subscriber.state = State::Paused;
         }
         let index = replica.outlet(new.outlet).attach(subscriber);
-        self.places[id.0 as usize] = Place { index, ..new };
+        self.places[id.slot as usize] = Place { index, ..new };
         self.start_viewer(old.replica, new.outlet, index);
         self.mark_unflushed(old.replica);
     }
 
     /// Stops feeding a viewer until [`Self::resume`].
     pub fn pause(&mut self, id: SubscriberId) {
-        let place = self.places[id.0 as usize];
+        let place = self.places[id.slot as usize];
         self.replicas[place.replica].outlet(place.outlet).pause(place.index, &mut self.notices);
     }
 
     /// Puts a viewer at the newest entry point: after a pause, or for a seek on live.
     pub fn resume(&mut self, id: SubscriberId) {
-        let place = self.places[id.0 as usize];
+        let place = self.places[id.slot as usize];
         let (outlets, prologue, seen, _) = self.replicas[place.replica].parts();
         outlets[place.outlet].resume(place.index, prologue, seen, &mut self.notices);
         self.mark_unflushed(place.replica);
@@ -131,25 +129,25 @@ impl Hub {
 
     /// What a viewer must send before anything else, in bytes: the rest of a message.
     pub fn gather_rest<'a>(&'a self, id: SubscriberId, out: &mut Gather<'a>) -> usize {
-        let place = self.places[id.0 as usize];
+        let place = self.places[id.slot as usize];
         self.outlet(place).gather_rest(place.index, out)
     }
 
     /// What a viewer may send after its private bytes.
     pub fn gather_log<'a>(&'a self, id: SubscriberId, out: &mut Gather<'a>) {
-        let place = self.places[id.0 as usize];
+        let place = self.places[id.slot as usize];
         self.outlet(place).gather_log(place.index, out);
     }
 
     /// A viewer's socket took `bytes` of what was gathered for it.
     pub fn advance(&mut self, id: SubscriberId, bytes: usize) {
-        let place = self.places[id.0 as usize];
+        let place = self.places[id.slot as usize];
         self.replicas[place.replica].outlet(place.outlet).advance(place.index, bytes);
     }
 
     /// Whole chunks for a viewer that readdresses them; empty when it is up to date.
     pub fn read(&mut self, id: SubscriberId, bytes_max: u64) -> Vec<u8> {
-        let place = self.places[id.0 as usize];
+        let place = self.places[id.slot as usize];
         self.replicas[place.replica].outlet(place.outlet).read(place.index, bytes_max)
     }
 
@@ -258,7 +256,7 @@ impl Hub {
         for outlet in self.replicas[slot].outlets() {
             for subscriber in outlet.subscribers() {
                 if which(subscriber) {
-                    let notice = Notice::PlayEnded(subscriber.tag, why);
+                    let notice = Notice::PlayEnded(subscriber.id, why);
                     self.notices.push((subscriber.connection, notice));
                 }
             }
@@ -343,7 +341,7 @@ impl Hub {
     }
 
     fn subscriber(&mut self, id: SubscriberId) -> &mut Subscriber {
-        let place = self.places[id.0 as usize];
+        let place = self.places[id.slot as usize];
         self.replicas[place.replica].outlet(place.outlet).subscriber(place.index)
     }
 }

@@ -17,7 +17,6 @@ use corelay_codecs::{AccessUnit, FlvBody, TrackKind, UnitKind};
 pub(super) struct Publication {
     serial: u32,
     connection: ConnectionId,
-    tag: u32,
     key: StreamKey,
     owner: CoreIndex,
     /// What the owner calls the stream, once it has accepted.
@@ -41,11 +40,10 @@ impl Publication {
 }
 
 impl Hub {
-    /// Asks for a stream on behalf of a connection. The answer comes as a notice with `tag`.
+    /// Asks for a stream on behalf of a connection. The answer comes as a notice with the id given.
     pub fn publish(
         &mut self,
         connection: ConnectionId,
-        tag: u32,
         key: StreamKey,
         info: PublisherInfo,
         now: Micros,
@@ -55,7 +53,6 @@ impl Hub {
         let slot = self.publications.insert(Publication {
             serial,
             connection,
-            tag,
             key: key.clone(),
             owner,
             stream: None,
@@ -129,21 +126,21 @@ impl Hub {
     pub(super) fn accepted(&mut self, publisher: PublisherId, stream: StreamUid) {
         if let Some(publication) = self.publication(publisher) {
             publication.stream = Some(stream);
-            let notice = (publication.connection, Notice::PublishAccepted(publication.tag));
+            let notice = (publication.connection, Notice::PublishAccepted(publisher));
             self.notices.push(notice);
         }
     }
 
     pub(super) fn refused(&mut self, publisher: PublisherId, why: Refusal) {
         if let Some(publication) = self.remove_publication(publisher) {
-            let notice = Notice::PublishRefused(publication.tag, why);
+            let notice = Notice::PublishRefused(publisher, why);
             self.notices.push((publication.connection, notice));
         }
     }
 
     pub(super) fn publication_ended(&mut self, publisher: PublisherId, why: EndReason) {
         if let Some(publication) = self.remove_publication(publisher) {
-            let notice = Notice::PublishEnded(publication.tag, why);
+            let notice = Notice::PublishEnded(publisher, why);
             self.notices.push((publication.connection, notice));
         }
     }

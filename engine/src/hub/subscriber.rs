@@ -7,7 +7,12 @@ use crate::clock::Micros;
 
 /// A viewer's handle in the hub of its core.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct SubscriberId(pub u32);
+pub struct SubscriberId {
+    /// Its place in that hub's table.
+    pub slot: u32,
+    /// Tells it from an earlier one there.
+    pub serial: u32,
+}
 
 /// What a subscriber is waiting for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,8 +47,6 @@ pub struct Subscriber {
     pub connection: ConnectionId,
     /// Its socket, valid as long as the connection lives; the connection unsubscribes before it closes.
     pub fd: RawFd,
-    /// RTMP message stream.
-    pub tag: u32,
     /// Next byte of the log to send.
     pub at: u64,
     /// End of the chunk that `at` is in the middle of; not above `at` when it is at a boundary.

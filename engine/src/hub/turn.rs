@@ -112,7 +112,7 @@ impl Hub {
         while let Some(moved) = self.replicas[slot].drop_idle_outlet(now) {
             let Some(outlet) = self.replicas[slot].outlets().get(moved) else { continue };
             for subscriber in outlet.subscribers() {
-                self.places[subscriber.id.0 as usize].outlet = moved;
+                self.places[subscriber.id.slot as usize].outlet = moved;
             }
         }
     }

@@ -56,6 +56,8 @@ pub struct Shard {
     /// Where every socket is read into: a session takes all of it before the next one reads.
     scratch: Box<[u8]>,
     serial: u32,
+    /// Connections that notices have changed, kept between turns for its memory.
+    touched: Vec<ConnectionId>,
     /// The flusher has work.
     flush_left: bool,
     flusher: Option<std::task::Waker>,

@@ -97,6 +97,7 @@ pub async fn run(parts: CoreParts) {
         logger: parts.logger,
         scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(),
         serial: 0,
+        touched: Vec::new(),
         flush_left: false,
         flusher: None,
         busy: tick::BusyMeter::default(),

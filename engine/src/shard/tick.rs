@@ -35,10 +35,12 @@ impl Shard {
         if let Some(share) = self.busy.sample(now) {
             self.hub.set_busy(share);
         }
-        let mut due: Vec<ConnectionId> = Vec::new();
+        let mut due: Vec<(Micros, ConnectionId)> = Vec::new();
         self.wheel.turn(now, &mut due);
-        for id in due {
-            self.time_out(id, now);
+        for (at, id) in due {
+            if self.connection(id).is_some_and(|connection| connection.timer_at == Some(at)) {
+                self.time_out(id, now);
+            }
         }
         if now.since(self.idle_swept) >= WINDOW_US {
             self.idle_swept = now;
@@ -72,6 +74,9 @@ impl Shard {
             self.with_driver(id, now, |driver, context| driver.handle_timeout(context));
             self.hand_over_notices(now);
             self.pump(id, now);
+            if let Some(connection) = self.connection(id) {
+                connection.wake();
+            }
         }
         self.schedule_later(id, now);
     }

@@ -35,9 +35,11 @@ impl Shard {
         }
         self.write_blocked(id, socket, cx, now);
         let more = self.read(id, socket, cx, now);
-        self.pump(id, now);
-        // A socket that has just filled must be waited for.
-        self.write_blocked(id, socket, cx, now);
+        if self.connection(id).is_some_and(|connection| connection.blocked.is_none()) {
+            self.pump(id, now);
+            // A socket that has just filled must be waited for.
+            self.write_blocked(id, socket, cx, now);
+        }
         self.schedule(id);
         let over = self.is_over(id, socket.fd(), now);
         self.finish_turn(now);
@@ -142,10 +144,7 @@ impl Shard {
         match connection.pump(&mut self.hub, &self.stats, now) {
             Ok(Pumped::Drained) if had_own => {}
             Ok(Pumped::Drained) => return,
-            Ok(Pumped::Blocked) => {
-                self.stats.blocked.add(1);
-                return connection.wake();
-            }
+            Ok(Pumped::Blocked) => return self.stats.blocked.add(1),
             Err(error) => {
                 let ending = Ending::Fault(Failure::Socket, error.to_string());
                 return self.close(id, ending, now);
@@ -191,24 +190,30 @@ impl Shard {
         }
     }
 
-    /// Tells connections what the hub has for them, until there is nothing more.
+    /// Tells connections what the hub has for them, until there is nothing more. Nobody sends before:
+    /// a notice may let a connection ask for something whose first bytes come as another notice.
     pub(super) fn hand_over_notices(&mut self, now: Micros) {
+        let mut touched = std::mem::take(&mut self.touched);
         for _ in 0..NOTICE_ROUNDS_MAX {
             let mut notices = self.hub.take_notices();
-            if notices.is_empty() {
-                return self.hub.reuse_notices(notices);
-            }
-            let mut touched: Option<ConnectionId> = None;
             for (id, notice) in notices.drain(..) {
-                if touched.is_some_and(|last| last != id) {
-                    self.settle_connection(touched.take(), now);
+                if touched.last() != Some(&id) {
+                    touched.push(id);
                 }
-                touched = Some(id);
                 self.hand_over(id, notice, now);
             }
-            self.settle_connection(touched, now);
             self.hub.reuse_notices(notices);
+            if self.hub.has_notices() {
+                continue;
+            }
+            if touched.is_empty() {
+                break;
+            }
+            for id in touched.drain(..) {
+                self.settle_connection(id, now);
+            }
         }
+        self.touched = touched;
     }
 
     fn hand_over(&mut self, id: ConnectionId, notice: Notice, now: Micros) {
@@ -226,6 +231,12 @@ impl Shard {
                 let why = self.describe_slow(id, skips, window_ms, now);
                 self.close(id, Ending::Fault(Failure::TooSlow, why), now);
             }
+            // Also for a connection that is being closed: its last words follow a whole message.
+            Notice::Rest(bytes) => {
+                if let Some(connection) = self.connection(id) {
+                    connection.outbox.push_rest(bytes);
+                }
+            }
             notice => {
                 self.with_driver(id, now, |driver, cx| driver.handle_notice(cx, notice));
             }
@@ -233,8 +244,7 @@ impl Shard {
     }
 
     /// After its notices: sends what they gave a connection, and lets its task see what has changed.
-    fn settle_connection(&mut self, id: Option<ConnectionId>, now: Micros) {
-        let Some(id) = id else { return };
+    fn settle_connection(&mut self, id: ConnectionId, now: Micros) {
         self.schedule(id);
         if self.connection(id).is_some_and(|connection| connection.blocked.is_none()) {
             self.pump(id, now);

@@ -2,7 +2,8 @@
 //!
 //! Invariants
 //! - An entry never fires early; it fires at most one slot and one tick late.
-//! - An entry is a hint: the connection knows its deadline, and is put in again when that lies ahead.
+//! - An entry is a hint: a connection knows which of its entries counts, the one it was given last, and
+//!   lets the others lapse. So it has one that matters, however often its deadline moves.
 
 use crate::clock::Micros;
 
@@ -28,8 +29,8 @@ impl<T> Wheel<T> {
         self.slots[(slot % SLOTS) as usize].push((at, item));
     }
 
-    /// Takes out everything whose time has passed.
-    pub fn turn(&mut self, now: Micros, due: &mut Vec<T>) {
+    /// Takes out everything whose time has passed, with that time.
+    pub fn turn(&mut self, now: Micros, due: &mut Vec<(Micros, T)>) {
         let target = now.0 / SLOT_US;
         // After a pause of more than a whole turn, one look at each slot is enough.
         let first = self.turned.max(target.saturating_sub(SLOTS));
@@ -38,7 +39,7 @@ impl<T> Wheel<T> {
             let mut at = 0;
             while at < entries.len() {
                 if entries[at].0 <= now {
-                    due.push(entries.swap_remove(at).1);
+                    due.push(entries.swap_remove(at));
                 } else {
                     at += 1;
                 }
@@ -72,7 +73,7 @@ mod tests {
             now += 5_000;
             let mut due = Vec::new();
             wheel.turn(Micros(now), &mut due);
-            for k in due {
+            for (_, k) in due {
                 assert!(k * 50_000 <= now, "{k} fired early");
                 assert!(now - k * 50_000 <= SLOT_US + 5_000, "{k} fired late");
                 fired.push(k);
@@ -90,6 +91,6 @@ mod tests {
         let mut due = Vec::new();
         wheel.turn(Micros(1_000_000_000), &mut due);
         due.sort_unstable();
-        assert_eq!(due, ['a', 'b']);
+        assert_eq!(due, [(Micros(5), 'a'), (Micros(900_000_000), 'b')]);
     }
 }

@@ -81,7 +81,7 @@ impl Outlet {
                 if config_at.is_some_and(|config_at| config_at >= subscriber.at) {
                     subscriber.held = true;
                     let head = prologue_bytes(muxer, log, entry, prologue);
-                    notices.push((subscriber.connection, Notice::Private(subscriber.tag, head)));
+                    notices.push((subscriber.connection, Notice::Private(subscriber.id, head)));
                 }
                 subscriber.at = entry;
             }

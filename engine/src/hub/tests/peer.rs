@@ -91,7 +91,7 @@ impl Peer {
 
     pub fn play_options(&self) -> PlayOptions {
         let Self { egress, readdressed, wait_ms, .. } = *self;
-        PlayOptions { egress, fd: self.socket.as_raw_fd(), tag: 1, readdressed, wait_ms }
+        PlayOptions { egress, fd: self.socket.as_raw_fd(), readdressed, wait_ms }
     }
 
     /// Does what the shard and its driver do.

@@ -85,7 +85,7 @@ impl Rig {
             since: self.now,
         };
         let hub = &mut self.hubs[id.core.index()];
-        self.peers[peer].publisher = Some(hub.publish(id, 1, key.clone(), info, self.now));
+        self.peers[peer].publisher = Some(hub.publish(id, key.clone(), info, self.now));
         self.settle();
     }
 

@@ -5,8 +5,7 @@
 pub struct ServerSettings {
     /// Milliseconds from the first byte that could be sent to the command `connect`.
     pub handshake_timeout_ms: u64,
-    /// Milliseconds that a publisher may send no media, and that a connection which neither publishes
-    /// nor plays may send no command. 0: for ever.
+    /// Milliseconds that a connection which neither publishes nor plays may send no command. 0: for ever.
     pub idle_timeout_ms: u64,
     /// Milliseconds of silence after which the peer is pinged. 0: never.
     pub ping_interval_ms: u64,

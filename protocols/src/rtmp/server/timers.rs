@@ -85,7 +85,7 @@ impl ServerSession {
         self.expire(
             self.idle_deadline(),
             Error::TimedOut {
-                what: "media from the publisher, or command,",
+                what: "command",
                 setting: "idle_timeout_ms",
                 limit_ms: settings.idle_timeout_ms,
             },
@@ -115,22 +115,12 @@ impl ServerSession {
         }
     }
 
-    /// Players are not idle: they only listen. Publishers and connections without any use are.
+    /// Players are not idle: they only listen. How long a publisher may be silent is its application's
+    /// affair, which the driver knows.
     fn idle_deadline(&self) -> Option<Millis> {
-        let mut plays = false;
-        for (_, role) in self.streams.iter() {
-            match role {
-                Role::Publishing { .. } => return self.idle_deadline_of_active(),
-                Role::Playing(_) => plays = true,
-                Role::Idle => {}
-            }
-        }
-        if plays { None } else { self.idle_deadline_of_active() }
-    }
-
-    fn idle_deadline_of_active(&self) -> Option<Millis> {
+        let in_use = self.streams.iter().any(|(_, role)| !matches!(role, Role::Idle));
         let timeout_ms = self.settings.idle_timeout_ms;
-        (timeout_ms > 0).then(|| self.timers.active + timeout_ms)
+        (timeout_ms > 0 && !in_use).then(|| self.timers.active + timeout_ms)
     }
 
     fn ping_deadline(&self) -> Option<Millis> {

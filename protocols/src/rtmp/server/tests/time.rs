@@ -49,18 +49,12 @@ fn connection_without_any_use_is_timed_out_although_it_answers_pings() {
 }
 
 #[test]
-fn publisher_that_sends_no_media_is_timed_out_although_it_answers_pings() {
+fn publisher_that_sends_no_media_is_left_to_the_driver() {
     let mut peer = Peer::publishing(settings());
-    for _ in 0..4 {
-        peer.pass(4000).unwrap();
-        peer.send(S0, type_id::USER_CONTROL, 0, &UserControl::PingResponse(0).body()).unwrap();
-    }
-    peer.send(S1, type_id::AUDIO, 0, &[1]).unwrap();
-    for _ in 0..4 {
+    for _ in 0..10 {
         peer.pass(4900).unwrap();
         peer.send(S0, type_id::USER_CONTROL, 0, &UserControl::PingResponse(0).body()).unwrap();
     }
-    assert_eq!(timed_out(peer.pass(400)), "idle_timeout_ms");
 }
 
 #[test]
