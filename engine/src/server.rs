@@ -86,7 +86,7 @@ impl Server {
     /// # Errors
     /// A core died.
     pub fn run(self) -> Result<(), String> {
-        self.control.run();
+        self.control.run()?;
         self.cores.into_iter().try_for_each(CoreHandle::join)
     }
 }
@@ -142,7 +142,15 @@ impl ServerBuilder {
                 listeners: sockets.take(index),
             };
             links.push(CoreLink::new(requests_in, bells[index].clone(), stats, drain));
-            cores.push(start_core(index, cpus[index], &config, parts)?);
+            match start_core(index, cpus[index], &config, parts) {
+                Ok(core) => cores.push(core),
+                Err(error) => {
+                    links.iter_mut().for_each(CoreLink::stop_now);
+                    // They serve nobody yet; how they end changes nothing about why we do.
+                    cores.into_iter().for_each(|core| drop(core.join()));
+                    return Err(error);
+                }
+            }
         }
         let mut listening = sockets.addresses;
         listening.extend(admin.as_ref().map(|(_, address)| ("admin", *address)));

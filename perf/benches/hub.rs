@@ -54,7 +54,7 @@ impl Rig {
             url: String::new(),
             since: clock.now(),
         };
-        let publisher = hub.publish(connection(0), 1, key.clone(), info, clock.now());
+        let publisher = hub.publish(connection(0), key.clone(), info, clock.now());
         let mut rig = Self { hub, clock, publisher, viewers: Vec::new(), time_ms: 0 };
         rig.ingest(b"\x17\x00\x00\x00\x00record", 0);
         rig.ingest(&frame(0x17), 0);
@@ -74,7 +74,6 @@ impl Rig {
         let options = PlayOptions {
             egress: Egress { form: Form::Rtmp, tracks: TrackFilter::ALL },
             fd: stream.as_raw_fd(),
-            tag: 1,
             readdressed: false,
             wait_ms: 1_000,
         };

@@ -2,7 +2,7 @@
 //!
 //! It speaks standard protocols only, so it can be pointed at any server: [`publish`] sends streams
 //! by RTMP, [`play`] watches them by RTMP, HTTP-FLV, WebSocket-FLV or as a plain HTTP body, with
-//! thousands of players on one thread. [`bench`] puts the same loads on several servers in turn and
+//! thousands of players on one thread. [`mod@bench`] puts the same loads on several servers in turn and
 //! compares them with each other and with [`floor`].
 //!
 //! Invariants

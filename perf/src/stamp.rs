@@ -11,7 +11,7 @@
 
 use bytes::BufMut;
 
-/// Bytes that [`write`] appends.
+/// Bytes that [`write()`] appends.
 pub const STAMP_BYTES: usize = 4 + 3 + UUID.len() + TIME_DIGITS + SEQUENCE_DIGITS + 1;
 
 /// What a stamp says.

@@ -34,6 +34,11 @@ impl CoreLink {
         Self { requests, bell, stats, logs, beat: (0, Instant::now()) }
     }
 
+    /// Ends the core without waiting for anybody.
+    pub fn stop_now(&mut self) {
+        self.ask(Request::Stop { deadline_ms: 0 });
+    }
+
     fn ask(&mut self, request: Request) -> bool {
         let asked = self.requests.push(request).is_ok();
         self.bell.ring();

@@ -86,19 +86,23 @@ impl Control {
     }
 
     /// Runs until the server is stopped, and tells the cores.
-    pub fn run(self) {
+    ///
+    /// # Errors
+    /// A core does not end, or nothing could run; in words.
+    pub fn run(self) -> Result<(), String> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        match &runtime {
+        let ended = match &runtime {
             Ok(runtime) => runtime.block_on(self.serve()),
             Err(error) => {
-                tracing::error!("the control thread cannot run: {error}");
                 self.state.links.stop(0);
+                Err(format!("the control thread cannot run: {error}"))
             }
-        }
+        };
         self.state.links.drain_logs();
+        ended
     }
 
-    async fn serve(&self) {
+    async fn serve(&self) -> Result<(), String> {
         let Self { state, admin, .. } = self;
         tokio::spawn(housekeeping(Arc::clone(state)));
         if let Some(listener) = admin.as_ref().and_then(|admin| admin.try_clone().ok()) {
@@ -109,13 +113,13 @@ impl Control {
         tracing::info!("{why}: stopping within {deadline_ms} ms");
         state.links.stop(deadline_ms);
         tokio::select! {
-            () = state.links.ended() => {}
-            why = stop_signal() => {
-                tracing::info!("{why}: stopping at once");
-                state.links.stop(0);
-                state.links.ended().await;
-            }
+            () = state.links.ended() => return Ok(()),
+            () = tokio::time::sleep(Duration::from_millis(deadline_ms) + STOP_SLACK) => {}
+            why = stop_signal() => tracing::info!("{why}: stopping at once"),
         }
+        state.links.stop(0);
+        let ended = tokio::time::timeout(STOP_SLACK, state.links.ended()).await;
+        ended.map_err(|_| "a core did not end in time and is left behind".to_owned())
     }
 
     async fn until_stopped(&self) -> &'static str {
@@ -153,5 +157,7 @@ async fn housekeeping(state: Arc<State>) {
     }
 }
 
+/// What a core may take beyond its deadline: it looks at the time between turns.
+const STOP_SLACK: Duration = Duration::from_secs(1);
 /// Twenty visits a second: a log line is at most that old, and 10,000 lines a second fit in the ring.
 const HOUSEKEEPING: Duration = Duration::from_millis(50);
