@@ -4,6 +4,7 @@ mod support;
 
 use support::flv::{self, AUDIO, SCRIPT, Tag, VIDEO};
 use support::media::{self, Media, PICTURES};
+use support::peer::Peer;
 use support::relay::Relay;
 use support::rtmp::Rtmp;
 use support::witness::Publisher;
@@ -174,4 +175,30 @@ fn the_api_tells_publishers_viewers_and_codecs() {
     let samples = || metrics.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
     assert!(samples().count() > 0, "no metrics");
     assert!(samples().all(|line| line.starts_with("corelay_")), "{metrics}");
+}
+
+#[test]
+fn the_other_sounds_of_flash_come_through_and_are_named_in_the_api() {
+    let relay = Relay::start("");
+    // Name in the API, name in ffprobe, and how ffmpeg makes it.
+    let sounds = [
+        ("MP3", "mp3", ["-c:a", "libmp3lame", "-ar", "44100"]),
+        ("G711A", "pcm_alaw", ["-c:a", "pcm_alaw", "-ar", "8000"]),
+        ("G711U", "pcm_mulaw", ["-c:a", "pcm_mulaw", "-ar", "8000"]),
+        ("Speex", "speex", ["-c:a", "libspeex", "-ar", "16000"]),
+    ];
+    for (api_name, name, encode) in sounds {
+        let url = relay.rtmp_url("live", name);
+        let input = ["-v", "warning", "-nostdin", "-re", "-f", "lavfi", "-i", "sine=frequency=440"];
+        let output = ["-ac", "1", "-t", "30", "-f", "flv", &url];
+        let args = [&input[..], &encode, &output].concat();
+        let _publisher = Peer::spawn(relay.scratch(), "ffmpeg", &args);
+        relay.await_publisher("live", name);
+        for url in [&url, &relay.flv_url("live", name)] {
+            let tracks = ffmpeg::probe(relay.scratch(), url);
+            assert!(tracks.iter().any(|track| track["codec_name"] == name), "{url}: {tracks:?}");
+        }
+        let stream = relay.stream("live", name).unwrap();
+        assert_eq!(stream["audio"]["codec"], api_name, "{stream}");
+    }
 }

@@ -404,7 +404,8 @@ impl RtmpDriver {
 
     fn play_ended(&mut self, cx: &mut Context<'_>, id: SubscriberId, why: EndReason) {
         let Some(stream) = self.stream_of_player(id) else { return };
-        let asked = self.player(stream).is_some_and(|play| play.answer_by.is_some());
+        let Some(play) = self.player(stream) else { return };
+        let (asked, key) = (play.answer_by.is_some(), play.key.clone());
         self.leave(cx, stream);
         if asked {
             self.session.reject_play(stream, PlayRefusal::StreamNotFound, why.text());
@@ -415,7 +416,7 @@ impl RtmpDriver {
             EndReason::NoPublisher => PlayEnd::StreamNotFound,
             EndReason::Stopping => PlayEnd::Shutdown,
         };
-        cx.log(Level::INFO, format!("play ended: {}", why.text()));
+        cx.log(Level::INFO, format!("play of {key} ended: {}", why.text()));
         self.session.play_ended(stream, end);
     }
 

@@ -32,7 +32,7 @@ pub use snapshot::{ClientSnapshot, ShardSnapshot};
 
 use crate::app::Applications;
 use crate::clock::{Clock, Micros};
-use crate::driver::{Context, Driver};
+use crate::driver::{Activity, Context, Driver};
 use crate::hub::{ConnectionId, Hub};
 use crate::limits::Limits;
 use crate::log::Logger;
@@ -170,6 +170,7 @@ impl Shard {
     /// what is still for it.
     fn close(&mut self, id: ConnectionId, ending: Ending, now: Micros) {
         let Some((driver, mut context)) = self.split(id, now) else { return };
+        let Activity { role, stream, .. } = driver.activity();
         driver.close(&mut context);
         let (level, text) = match &ending {
             Ending::Peer => (Level::INFO, "closed by the peer".to_owned()),
@@ -180,7 +181,8 @@ impl Shard {
             }
         };
         let peer = context.peer;
-        context.log(level, format!("{text} ({peer})"));
+        let did = if role.is_empty() { String::new() } else { format!(", {role} of {stream}") };
+        context.log(level, format!("{text} ({peer}{did})"));
         let Some(connection) = self.connection(id) else { return };
         let gone = matches!(ending, Ending::Peer | Ending::Fault(Failure::Socket, _));
         if gone {
