@@ -151,11 +151,6 @@ impl Hub {
         self.replicas[place.replica].outlet(place.outlet).read(place.index, bytes_max)
     }
 
-    /// The connection has bytes of its own to send first: no flush may send to this viewer.
-    pub fn hold(&mut self, id: SubscriberId) {
-        self.subscriber(id).held = true;
-    }
-
     /// A viewer that readdresses has taken its private bytes.
     pub fn release(&mut self, id: SubscriberId) {
         self.subscriber(id).held = false;

@@ -10,6 +10,7 @@ use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::sync::Arc;
 
+use crossbeam::utils::CachePadded;
 use glommio::io::BufferedFile;
 
 use crate::mesh::SleepFlag;
@@ -23,7 +24,8 @@ pub struct Doorbell {
 #[derive(Debug)]
 struct Inner {
     event: OwnedFd,
-    flag: SleepFlag,
+    /// On a cache line of its own: every core reads it whenever it sends something.
+    flag: CachePadded<SleepFlag>,
 }
 
 impl Doorbell {
@@ -39,7 +41,7 @@ impl Doorbell {
         }
         // SAFETY: a fresh descriptor that nothing else owns.
         let event = unsafe { OwnedFd::from_raw_fd(fd) };
-        Ok(Self { inner: Arc::new(Inner { event, flag: SleepFlag::default() }) })
+        Ok(Self { inner: Arc::new(Inner { event, flag: CachePadded::default() }) })
     }
 
     /// Wakes the core if it sleeps. Call it after publishing the work.
