@@ -73,21 +73,9 @@ impl Shard {
             }
             self.with_driver(id, now, |driver, context| driver.handle_timeout(context));
             self.hand_over_notices(now);
-            self.pump(id, now);
-            if let Some(connection) = self.connection(id) {
-                connection.wake();
-            }
+            self.settle_connection(id, now);
         }
-        self.schedule_later(id, now);
-    }
-
-    /// Puts the next deadline in; one that has not moved is looked at again after a slot, not at once.
-    fn schedule_later(&mut self, id: ConnectionId, now: Micros) {
-        let Some(connection) = self.connection(id) else { return };
-        let Some(at) = connection.deadline() else { return };
-        let at = at.max(Micros(now.0 + 1));
-        connection.timer_at = Some(at);
-        self.wheel.insert(at, id);
+        self.schedule(id);
     }
 }
 

@@ -243,8 +243,8 @@ impl Shard {
         }
     }
 
-    /// After its notices: sends what they gave a connection, and lets its task see what has changed.
-    fn settle_connection(&mut self, id: ConnectionId, now: Micros) {
+    /// Sends what a notice or a timeout gave a connection, and lets its task see what has changed.
+    pub(super) fn settle_connection(&mut self, id: ConnectionId, now: Micros) {
         self.schedule(id);
         if self.connection(id).is_some_and(|connection| connection.blocked.is_none()) {
             self.pump(id, now);

@@ -75,15 +75,6 @@ impl Contender {
             Self::Other(server) => server.name.clone(),
         }
     }
-
-    /// Whether it can serve HTTP-FLV and WebSocket-FLV.
-    pub fn serves_http(&self) -> bool {
-        match self {
-            Self::Corelay { .. } | Self::Floor(_) => true,
-            Self::Nginx => false,
-            Self::Other(server) => server.http_port.is_some(),
-        }
-    }
 }
 
 /// What every run of the bench has in common.
