@@ -239,12 +239,12 @@ fn an_application_is_blamed_for_what_it_sets_and_not_for_what_it_inherits() {
 #[test]
 fn flush_and_ping_bounds_are_in_order() {
     assert_problems(
-        "[rtmp]\nping_interval_ms = 20000\n[applications.default.flush]\nmin_ms = 50\n",
+        "[rtmp]\nping_interval_ms = 20000\n[applications.default.flush]\nmin_ms = 70\n",
         &[
             "2:20: rtmp.ping_interval_ms: 20000 is below rtmp.ping_timeout_ms, which is 30000; \
              use at least 30000, or lower rtmp.ping_timeout_ms",
-            "4:10: applications.default.flush.min_ms: 50 is above \
-             applications.default.flush.max_ms, which is 40; use at most 40, or raise \
+            "4:10: applications.default.flush.min_ms: 70 is above \
+             applications.default.flush.max_ms, which is 60; use at most 60, or raise \
              applications.default.flush.max_ms",
         ],
     );

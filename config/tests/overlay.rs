@@ -70,7 +70,7 @@ fn a_named_application_inherits_the_default_policy_of_the_file() {
     assert_eq!(studio.flush.max_ms, 0);
     assert_eq!(studio.log_ms_max, Config::shipped().applications.default.log_ms_max);
     assert_eq!(config.applications.default.takeover, Takeover::FirstWins);
-    assert_eq!(config.applications.default.flush.max_ms, 40);
+    assert_eq!(config.applications.default.flush.max_ms, 60);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use corelay_config::Config;
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum Unfit {
     /// The kernel has no io_uring that is good enough.
-    #[error("Linux {found} is too old: io_uring needs 5.8 or newer (6.1 is recommended)")]
+    #[error("Linux {found} is too old: io_uring and epoll_pwait2 need 5.11 or newer (6.1 is recommended)")]
     OldKernel {
         /// `uname -r`.
         found: String,
@@ -179,7 +179,7 @@ fn set_limit(resource: libc::__rlimit_resource_t, soft: u64, hard: u64) -> bool 
     unsafe { libc::setrlimit(resource, &limit) == 0 }
 }
 
-const KERNEL_MIN: (u32, u32) = (5, 8);
+const KERNEL_MIN: (u32, u32) = (5, 11);
 /// The reactor refuses to start with less.
 const MEMLOCK_BYTES_MIN: u64 = 512 << 10;
 /// Listeners, rings, event descriptors, log files: a generous count for a large machine.
@@ -192,7 +192,7 @@ mod tests {
 
     #[test]
     fn old_kernels_are_refused_by_name_and_new_ones_pass() {
-        for good in ["6.18.44-fc-v669", "5.8.0", "6.1.0-40-amd64", "10.0"] {
+        for good in ["6.18.44-fc-v669", "5.11.0", "6.1.0-40-amd64", "10.0"] {
             assert_eq!(check_kernel(good), Ok(()), "{good}");
         }
         let error = check_kernel("5.4.0-200-generic\n").unwrap_err();

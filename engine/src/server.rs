@@ -4,9 +4,8 @@ use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
-use corelay_config::{Config, Idle, Listener};
+use corelay_config::{Config, Listener};
 
 use crate::app::{Application, Applications};
 use crate::clock::Clock;
@@ -142,7 +141,7 @@ impl ServerBuilder {
                 listeners: sockets.take(index),
             };
             links.push(CoreLink::new(requests_in, bells[index].clone(), stats, drain));
-            match start_core(index, cpus[index], &config, parts) {
+            match start_core(index, cpus[index], parts) {
                 Ok(core) => cores.push(core),
                 Err(error) => {
                     links.iter_mut().for_each(CoreLink::stop_now);
@@ -224,17 +223,8 @@ fn open_admin(address: SocketAddr) -> Result<(std::net::TcpListener, SocketAddr)
     Ok((listener, address))
 }
 
-fn start_core(
-    core: usize,
-    cpu: usize,
-    config: &Config,
-    parts: CoreParts,
-) -> Result<CoreHandle, StartError> {
-    let spin = match config.cores.idle {
-        Idle::Park => Duration::ZERO,
-        Idle::Spin => Duration::from_micros(config.cores.spin_us),
-    };
-    let spec = CoreSpec { name: format!("core-{core}"), cpu, spin };
+fn start_core(core: usize, cpu: usize, parts: CoreParts) -> Result<CoreHandle, StartError> {
+    let spec = CoreSpec { name: format!("core-{core}"), cpu };
     rt::spawn_core(spec, move || run(parts)).map_err(|why| StartError::Core { core, cpu, why })
 }
 

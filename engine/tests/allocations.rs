@@ -119,7 +119,7 @@ impl Core {
         for (id, notice) in notices.drain(..) {
             match notice {
                 Notice::Private(_, bytes) => self.viewers[id.slot as usize].private.push(bytes),
-                Notice::PublishAccepted(_) | Notice::PlayStarting { .. } => {}
+                Notice::PublishAccepted(_) | Notice::Watched(..) | Notice::PlayStarting { .. } => {}
                 other => panic!("{other:?}"),
             }
         }

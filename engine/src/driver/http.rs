@@ -60,6 +60,7 @@ impl HttpDriver {
             | Notice::Readable
             | Notice::Close(_)
             | Notice::PublishAccepted(_)
+            | Notice::Watched(..)
             | Notice::PublishRefused(..)
             | Notice::PublishEnded(..) => {}
         }

@@ -147,6 +147,14 @@ impl Driver {
         }
     }
 
+    /// True while nobody waits for what the connection brings: it may be read now and then.
+    pub fn reads_at_leisure(&self) -> bool {
+        match self {
+            Self::Rtmp(driver) => driver.reads_at_leisure(),
+            Self::Http(_) => false,
+        }
+    }
+
     /// What the connection does, for the API.
     pub fn activity(&self) -> Activity {
         match self {

@@ -47,6 +47,8 @@ struct Publication {
     id: PublisherId,
     key: StreamKey,
     last_media: Micros,
+    /// Somebody watches, or may: its input cannot wait.
+    watched: bool,
 }
 
 struct Play {
@@ -91,6 +93,7 @@ impl RtmpDriver {
     pub(super) fn handle_notice(&mut self, cx: &mut Context<'_>, notice: Notice) -> Step {
         match notice {
             Notice::PublishAccepted(id) => self.publish_accepted(cx, id),
+            Notice::Watched(id, watched) => self.watched(id, watched),
             Notice::PublishRefused(id, why) => self.publish_refused(cx, id, why),
             Notice::PublishEnded(id, why) => return self.publish_ended(cx, id, why),
             Notice::PlayStarting { id, .. } => self.play_starting(cx, id),
@@ -137,6 +140,13 @@ impl RtmpDriver {
 
     pub(super) fn wants_input(&self) -> bool {
         !self.asking
+    }
+
+    pub(super) fn reads_at_leisure(&self) -> bool {
+        let waits = |(_, role): &(MessageStreamId, Role)| {
+            matches!(role, Role::Publisher(Publication { watched: false, .. }))
+        };
+        !self.streams.is_empty() && self.streams.iter().all(waits)
     }
 
     pub(super) fn activity(&self) -> Activity {
@@ -261,7 +271,7 @@ impl RtmpDriver {
             since: cx.now,
         };
         let id = cx.hub.publish(cx.id, key.clone(), info, cx.now);
-        let publication = Publication { id, key, last_media: cx.now };
+        let publication = Publication { id, key, last_media: cx.now, watched: true };
         self.streams.push((stream, Role::Publisher(publication)));
         self.asking = true;
     }
@@ -275,6 +285,13 @@ impl RtmpDriver {
             cx.log(Level::INFO, line);
         }
         self.session.accept_publish(stream);
+    }
+
+    fn watched(&mut self, id: PublisherId, watched: bool) {
+        let Some(stream) = self.stream_of_publisher(id) else { return };
+        if let Some(Role::Publisher(publication)) = self.role(stream) {
+            publication.watched = watched;
+        }
     }
 
     fn publish_refused(&mut self, cx: &mut Context<'_>, id: PublisherId, why: Refusal) {

@@ -46,26 +46,20 @@ impl Controller {
         self.busy
     }
 
-    /// True when the load makes some flushes wait.
-    pub fn defers(&self) -> bool {
-        self.audio_rides || self.interval.0 > 0
-    }
-
     /// The interval in force for a policy with these bounds.
     pub fn interval(&self, bounds: FlushBounds) -> Micros {
         self.interval.max(bounds.min).min(bounds.max.max(bounds.min))
     }
 
-    /// True when a log with something to send must be flushed now.
+    /// When a log with something to send must be flushed.
     ///
-    /// `closes_frame`: the newest chunk is one that others wait for: video, or audio without video.
-    pub fn due(&self, bounds: FlushBounds, log: Pending, now: Micros, closes_frame: bool) -> bool {
+    /// `closes_frame`: among what it has is a chunk that others wait for: video, or audio without video.
+    pub fn due_at(&self, bounds: FlushBounds, log: Pending, closes_frame: bool) -> Micros {
         let interval = self.interval(bounds);
-        let since_flush = now.since(log.flushed);
         if !closes_frame && (self.audio_rides || interval.0 > 0) {
-            return now.since(log.oldest) >= bounds.max.0.max(interval.0);
+            return Micros(log.oldest.0 + bounds.max.max(interval).0);
         }
-        since_flush >= interval.0 || now.since(log.oldest) >= bounds.max.0
+        Micros((log.flushed.0 + interval.0).min(log.oldest.0 + bounds.max.0))
     }
 }
 
@@ -102,7 +96,7 @@ mod tests {
     fn due(controller: &Controller, oldest: u64, flushed: u64, closes_frame: bool) -> bool {
         let now = Micros(1_000_000);
         let log = Pending { oldest: Micros(now.0 - oldest), flushed: Micros(now.0 - flushed) };
-        controller.due(BOUNDS, log, now, closes_frame)
+        controller.due_at(BOUNDS, log, closes_frame) <= now
     }
 
     #[test]

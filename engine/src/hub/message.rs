@@ -122,6 +122,8 @@ pub enum Control {
         publisher: PublisherId,
         /// What to send its units to.
         stream: StreamUid,
+        /// Some core subscribes.
+        watched: bool,
     },
     /// From the owner: no.
     PublishRefused {
@@ -136,6 +138,13 @@ pub enum Control {
         publisher: PublisherId,
         /// Why.
         why: EndReason,
+    },
+    /// From the owner: the stream has got its first viewers, or lost its last ones.
+    Watched {
+        /// The publication.
+        publisher: PublisherId,
+        /// Some core subscribes.
+        watched: bool,
     },
     /// To the owner: the publisher leaves. Its last units may still be on their way.
     Unpublish {
@@ -218,6 +227,8 @@ pub enum Media {
 pub enum Notice {
     /// The publication was accepted.
     PublishAccepted(PublisherId),
+    /// Somebody watches the publication now, or nobody does any more.
+    Watched(PublisherId, bool),
     /// It was refused.
     PublishRefused(PublisherId, Refusal),
     /// It is over.

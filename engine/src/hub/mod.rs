@@ -81,8 +81,8 @@ pub struct Hub {
     places: Slab<Place>,
     /// Replicas with chunks that no flush has seen, oldest first.
     unflushed: VecDeque<usize>,
-    /// Replicas whose chunks wait for the flush interval; some may be in `unflushed` again.
-    deferred: Vec<usize>,
+    /// Replicas whose chunks wait for the flush interval, and until when; some may be in `unflushed` again.
+    deferred: Vec<(Micros, usize)>,
     controller: Controller,
     latency_us: Histogram<u64>,
     notices: Notices,
@@ -179,8 +179,8 @@ impl Hub {
         }
     }
 
-    /// Handles what other cores have sent. True when there may be more.
-    pub fn receive(&mut self, now: Micros, inbox: &mut Inbox) -> bool {
+    /// Handles what other cores have sent, up to a batch of each.
+    pub fn receive(&mut self, now: Micros, inbox: &mut Inbox) {
         self.mesh.receive(&mut inbox.control, &mut inbox.media, MEDIA_BATCH_MAX);
         for (from, message) in inbox.control.drain(..) {
             self.handle_control(from, message, now);
@@ -189,7 +189,6 @@ impl Hub {
             self.handle_media(message, now);
         }
         self.settle(now);
-        self.mesh.has_input()
     }
 
     /// True when other cores have sent something.
@@ -226,13 +225,16 @@ impl Hub {
             }
             Control::Subscribe { key } => self.own_subscribe(from, key),
             Control::Unsubscribe { key } => self.own_unsubscribe(from, &key),
-            Control::PublishAccepted { publisher, stream } => self.accepted(publisher, stream),
+            Control::PublishAccepted { publisher, stream, watched } => {
+                self.accepted(publisher, stream, watched);
+            }
             Control::PublishRefused { publisher, why } => self.refused(publisher, why),
             Control::PublishEnded { publisher, why } => self.publication_ended(publisher, why),
             Control::Snapshot { key, stream, live, snapshot } => {
                 self.restore(&key, stream, live, snapshot, now);
             }
             Control::Live { stream } => self.announced(stream),
+            Control::Watched { publisher, watched } => self.watched(publisher, watched),
         }
     }
 

@@ -35,7 +35,7 @@ pub struct Outlet {
     subscribers: Vec<Subscriber>,
     /// When the oldest chunk that no sweep has begun to send was appended.
     unflushed_since: Option<Micros>,
-    /// The newest chunk is one that others wait for.
+    /// Among the chunks that no sweep has begun to send is one that others wait for.
     closes_frame: bool,
     flushed: Micros,
     flushed_to: u64,
@@ -147,7 +147,7 @@ impl Outlet {
         });
         if appended {
             self.unflushed_since.get_or_insert(now);
-            self.closes_frame = kind == TrackKind::Video || !self.has_video;
+            self.closes_frame |= kind == TrackKind::Video || !self.has_video;
             if is_config {
                 self.config_at = Some(at);
             }
@@ -188,7 +188,7 @@ impl Outlet {
         begin(&mut self.subscribers[index], edge, head, seen, notices);
     }
 
-    /// What waits to be flushed, and whether its newest chunk closes a frame.
+    /// What waits to be flushed, and whether a chunk among it closes a frame.
     pub fn pending(&self) -> Option<(Pending, bool)> {
         let oldest = self.unflushed_since?;
         Some((Pending { oldest, flushed: self.flushed }, self.closes_frame))

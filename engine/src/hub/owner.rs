@@ -19,7 +19,10 @@ impl Hub {
     ) {
         let answer = self.decide_publish(key, publisher, info);
         let message = match answer {
-            Ok(stream) => Control::PublishAccepted { publisher, stream },
+            Ok(stream) => {
+                let watched = self.streams[stream.slot as usize].is_watched();
+                Control::PublishAccepted { publisher, stream, watched }
+            }
             Err(why) => Control::PublishRefused { publisher, why },
         };
         self.tell(publisher.core, message);
@@ -109,6 +112,7 @@ impl Hub {
     pub(super) fn own_subscribe(&mut self, from: CoreIndex, key: StreamKey) {
         let Some(slot) = self.stream_slot(key) else { return };
         let stream = &mut self.streams[slot];
+        let was_watched = stream.is_watched();
         stream.subscribe(from);
         let message = Control::Snapshot {
             key: stream.key.clone(),
@@ -117,12 +121,24 @@ impl Hub {
             snapshot: stream.snapshot(),
         };
         self.tell(from, message);
+        self.tell_if_watched(slot, was_watched);
     }
 
     pub(super) fn own_unsubscribe(&mut self, from: CoreIndex, key: &StreamKey) {
         let Some(&slot) = self.stream_slots.get(key) else { return };
+        let was_watched = self.streams[slot].is_watched();
         self.streams[slot].unsubscribe(from);
+        self.tell_if_watched(slot, was_watched);
         self.drop_if_unused(slot);
+    }
+
+    /// Tells the publisher when the first viewers have come or the last ones have gone.
+    fn tell_if_watched(&mut self, slot: usize, was_watched: bool) {
+        let stream = &self.streams[slot];
+        let watched = stream.is_watched();
+        if let Some((publisher, _)) = stream.publisher().filter(|_| watched != was_watched) {
+            self.tell(publisher.core, Control::Watched { publisher, watched });
+        }
     }
 
     pub(super) fn own_ingest(

@@ -270,7 +270,7 @@ impl Hub {
             self.replica_of.remove(&stream);
         }
         self.unflushed.retain(|&unflushed| unflushed != slot);
-        self.deferred.retain(|&deferred| deferred != slot);
+        self.deferred.retain(|&(_, deferred)| deferred != slot);
         let owner = replica.key.owner(self.mesh.cores());
         self.tell(owner, Control::Unsubscribe { key: replica.key });
         true

@@ -123,10 +123,18 @@ impl Hub {
         true
     }
 
-    pub(super) fn accepted(&mut self, publisher: PublisherId, stream: StreamUid) {
+    pub(super) fn accepted(&mut self, publisher: PublisherId, stream: StreamUid, watched: bool) {
         if let Some(publication) = self.publication(publisher) {
             publication.stream = Some(stream);
-            let notice = (publication.connection, Notice::PublishAccepted(publisher));
+            let connection = publication.connection;
+            self.notices.push((connection, Notice::PublishAccepted(publisher)));
+            self.notices.push((connection, Notice::Watched(publisher, watched)));
+        }
+    }
+
+    pub(super) fn watched(&mut self, publisher: PublisherId, watched: bool) {
+        if let Some(publication) = self.publication(publisher) {
+            let notice = (publication.connection, Notice::Watched(publisher, watched));
             self.notices.push(notice);
         }
     }

@@ -267,6 +267,11 @@ impl Stream {
         self.cores.retain(|interested| interested.core != core);
     }
 
+    /// True when any core subscribes.
+    pub fn is_watched(&self) -> bool {
+        !self.cores.is_empty()
+    }
+
     /// The cores with viewers.
     pub fn cores(&mut self) -> &mut SmallVec<[InterestedCore; 4]> {
         &mut self.cores

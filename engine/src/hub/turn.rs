@@ -11,21 +11,32 @@ use crate::clock::Micros;
 pub enum Left {
     /// Nothing that is due.
     Nothing,
-    /// Logs that wait for their interval: the tick flushes them.
-    Later,
+    /// Logs that wait for their interval, the first of them until this time.
+    Until(Micros),
     /// Viewers that were not reached before the deadline: go on after letting I/O in.
     Now,
+}
+
+impl Left {
+    /// The same, and a log that waits until `due`.
+    fn or_until(self, due: Micros) -> Self {
+        match self {
+            Self::Until(earlier) => Self::Until(earlier.min(due)),
+            _ => Self::Until(due),
+        }
+    }
 }
 
 impl Hub {
     /// Flushes every log that is due, until `deadline`.
     pub fn flush(&mut self, now: Micros, deadline: Micros) -> Left {
+        self.recall_deferred(now);
         while let Some(slot) = self.unflushed.pop_front() {
             match self.flush_replica(slot, now, deadline) {
                 Left::Nothing => self.replicas[slot].unflushed = false,
-                Left::Later => {
+                Left::Until(due) => {
                     self.replicas[slot].unflushed = false;
-                    self.deferred.push(slot);
+                    self.defer(slot, due);
                 }
                 Left::Now => {
                     self.unflushed.push_front(slot);
@@ -33,14 +44,26 @@ impl Hub {
                 }
             }
         }
-        if self.deferred.is_empty() { Left::Nothing } else { Left::Later }
+        self.deferred.iter().map(|&(due, _)| due).min().map_or(Left::Nothing, Left::Until)
     }
 
-    /// Looks again at the logs that wait for their interval: the tick calls it, so that a turn has only
-    /// those to look at that got something.
-    pub fn recall_deferred(&mut self) {
-        for slot in std::mem::take(&mut self.deferred) {
-            self.mark_unflushed(slot);
+    fn defer(&mut self, slot: usize, due: Micros) {
+        match self.deferred.iter_mut().find(|(_, deferred)| *deferred == slot) {
+            Some(entry) => entry.0 = due,
+            None => self.deferred.push((due, slot)),
+        }
+    }
+
+    /// Looks again at the logs whose interval is over.
+    fn recall_deferred(&mut self, now: Micros) {
+        let mut at = 0;
+        while let Some(&(due, slot)) = self.deferred.get(at) {
+            if due <= now {
+                self.deferred.swap_remove(at);
+                self.mark_unflushed(slot);
+            } else {
+                at += 1;
+            }
         }
     }
 
@@ -58,8 +81,9 @@ impl Hub {
             loop {
                 if !outlet.is_sweeping() {
                     let Some((pending, closes_frame)) = outlet.pending() else { break };
-                    if !forced && !self.controller.due(bounds, pending, now, closes_frame) {
-                        left = Left::Later;
+                    let due = self.controller.due_at(bounds, pending, closes_frame);
+                    if !forced && now < due {
+                        left = left.or_until(due);
                         break;
                     }
                 }
@@ -127,11 +151,6 @@ impl Hub {
             max: Micros::from_millis(policy.max_ms),
         };
         self.stats.flush_interval_us.set(self.controller.interval(bounds).0);
-    }
-
-    /// True when flushes wait for their time, or may soon: the tick must be fine.
-    pub fn defers(&self) -> bool {
-        !self.deferred.is_empty() || self.controller.defers()
     }
 
     /// Refuses new publications, and sends everybody home.

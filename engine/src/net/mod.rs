@@ -1,14 +1,14 @@
-//! Sockets: listeners, gathered sends, what a connection costs an address.
+//! Sockets: listeners, receives and gathered sends, what a connection costs an address.
 //!
 //! Invariants
 //! - Every descriptor is non-blocking and close-on-exec from birth.
 
 mod address_limit;
 mod listener;
-mod send;
+mod stream;
 mod tcp_info;
 
 pub use address_limit::AddressLimit;
 pub use listener::{Bound, ListenError, TcpOptions, accept, bind};
-pub use send::{send, shut_output};
+pub use stream::{receive, send, set_low_water, shut_output};
 pub use tcp_info::{TcpInfo, tcp_info};

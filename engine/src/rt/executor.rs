@@ -1,11 +1,10 @@
-//! Executors pinned to CPUs, tasks and timers.
+//! Executors pinned to CPUs.
 
 use std::future::Future;
 use std::time::Duration;
 
-use glommio::{
-    ExecutorJoinHandle, LocalExecutorBuilder, Placement, PoolPlacement, spawn_local, timer::Timer,
-};
+use glommio::timer::Timer;
+use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement, PoolPlacement};
 
 /// How one data core is run.
 #[derive(Clone, Debug)]
@@ -14,8 +13,6 @@ pub struct CoreSpec {
     pub name: String,
     /// CPU the executor is pinned to.
     pub cpu: usize,
-    /// How long an idle executor polls before it sleeps in the kernel; zero sleeps at once.
-    pub spin: Duration,
 }
 
 /// A running data core.
@@ -46,23 +43,12 @@ where
         .name(&spec.name)
         .io_memory(IO_MEMORY_BYTES)
         .blocking_thread_pool_placement(PoolPlacement::Unbound(1))
-        .spin_before_park(spec.spin)
         .spawn(main)
         .map(CoreHandle)
         .map_err(|error| error.to_string())
 }
 
-/// Runs a future on this core, detached. It is polled once before this returns: hold no borrow across.
-pub fn spawn(future: impl Future<Output = ()> + 'static) {
-    spawn_local(future).detach();
-}
-
-/// Waits for `duration`.
-pub async fn sleep(duration: Duration) {
-    Timer::new(duration).await;
-}
-
-/// Lets completed I/O be delivered before a long loop goes on.
+/// Gives the reactor its turn: completed I/O is delivered, timers fire, other tasks run.
 ///
 /// The reactor collects completions only when the run queue is empty, so yielding is not enough and a
 /// zero timer starves the others; a timer of 1 us is the shortest that works.

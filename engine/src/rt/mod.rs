@@ -1,16 +1,15 @@
 //! The runtime: the only module that names glommio.
 //!
-//! Everything else speaks of executors, sockets, doorbells and ticks in our own words, so that the
+//! Everything else speaks of cores, readiness, doorbells and ticks in our own words, so that the
 //! reactor's traps (DESIGN section 6) are worked around in one place.
 //!
 //! Invariants
 //! - Nothing here resolves names, and no glommio type leaves this module.
-//! - A socket is closed by `shutdown(2)` before its descriptor is dropped, so that the FIN leaves at once.
 
 mod doorbell;
 mod executor;
-mod socket;
+mod poller;
 
-pub use doorbell::{Doorbell, DoorbellWait};
-pub use executor::{CoreHandle, CoreSpec, let_io_in, sleep, spawn, spawn_core, thread_cpu_us};
-pub use socket::{Socket, readable_once};
+pub use doorbell::Doorbell;
+pub use executor::{CoreHandle, CoreSpec, let_io_in, spawn_core, thread_cpu_us};
+pub use poller::{Poller, Ready, Watch};

@@ -2,8 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::RawFd;
-use std::task::Waker;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 use super::outbox::Outbox;
 use crate::clock::Micros;
@@ -18,8 +17,8 @@ pub struct Connection {
     pub id: ConnectionId,
     /// The other side.
     pub peer: SocketAddr,
-    /// Its socket, owned by the connection's task.
-    pub fd: RawFd,
+    /// Its socket.
+    pub socket: OwnedFd,
     /// When it was accepted.
     pub since: Micros,
     /// Its protocol.
@@ -28,8 +27,14 @@ pub struct Connection {
     pub outbox: Outbox,
     /// The play that is served straight from a log.
     pub shared: Option<SubscriberId>,
-    /// Wakes its task.
-    pub waker: Option<Waker>,
+    /// The socket may have input.
+    pub has_input: bool,
+    /// The peer has ended: reading goes on until the socket says so.
+    pub ended: bool,
+    /// It stands in the list of those that have something to do.
+    pub queued: bool,
+    /// Its input waits for the tick: nobody watches what it publishes.
+    pub at_leisure: bool,
     /// Its socket took less than there was, at the time given.
     pub blocked: Option<Micros>,
     /// It is being closed.
@@ -82,7 +87,7 @@ impl Connection {
                 if wanted == 0 {
                     break;
                 }
-                match net::send(self.fd, &slices) {
+                match net::send(self.fd(), &slices) {
                     Ok(sent) => (sent, wanted),
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => (0, wanted),
                     Err(error) => return Err(error),
@@ -152,11 +157,9 @@ impl Connection {
         [driver, write, closing].into_iter().flatten().min()
     }
 
-    /// Wakes the connection's task.
-    pub fn wake(&mut self) {
-        if let Some(waker) = &self.waker {
-            waker.wake_by_ref();
-        }
+    /// Its descriptor.
+    pub fn fd(&self) -> RawFd {
+        self.socket.as_raw_fd()
     }
 }
 

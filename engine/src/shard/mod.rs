@@ -1,12 +1,11 @@
 //! A shard: everything one core owns, and its run loop.
 //!
-//! A core runs one task per connection, one per listener, and three of its own: the doorbell (other
-//! cores), the flusher (viewers that a turn had no time for) and the tick (time). Each of them enters the
-//! shard, does a turn, and leaves; nothing is held across an await.
+//! A core runs one loop (`run`): wait for sockets, other cores or time; serve what is ready; flush; again.
+//! What one turn has no time for goes on in the next, with a look at the sockets in between.
 //!
 //! Invariants
 //! - A turn ends with `finish_turn`: notices handed over, logs flushed, bells rung.
-//! - A connection's task owns its socket; the table holds the descriptor only while the task lives.
+//! - A connection that has something to do stands in the list of them, once.
 
 mod connection;
 mod listen;
@@ -18,7 +17,7 @@ mod turn;
 mod wheel;
 
 use std::net::SocketAddr;
-use std::os::fd::RawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 
 use slab::Slab;
@@ -33,7 +32,7 @@ pub use snapshot::{ClientSnapshot, ShardSnapshot};
 use crate::app::Applications;
 use crate::clock::{Clock, Micros};
 use crate::driver::{Activity, Context, Driver};
-use crate::hub::{ConnectionId, Hub};
+use crate::hub::{ConnectionId, Hub, Left};
 use crate::limits::Limits;
 use crate::log::Logger;
 use crate::mesh::CoreIndex;
@@ -58,23 +57,28 @@ pub struct Shard {
     serial: u32,
     /// Connections that notices have changed, kept between turns for its memory.
     touched: Vec<ConnectionId>,
-    /// The flusher has work.
-    flush_left: bool,
-    flusher: Option<std::task::Waker>,
+    /// Connections that have something to do.
+    queue: Vec<ConnectionId>,
+    /// Publishers that nobody watches.
+    at_leisure: Vec<ConnectionId>,
+    leisure_read: Micros,
+    leisure_ms: u64,
+    /// What the last flush has left to do.
+    flush_left: Left,
     busy: tick::BusyMeter,
     idle_swept: Micros,
     stopping: bool,
 }
 
 impl Shard {
-    /// Takes a connection in; its task must be spawned with the id given.
+    /// Takes a connection in; its socket must be watched under the id given.
     ///
     /// # Errors
     /// The limit that stands against it.
     fn admit(
         &mut self,
         protocol: Protocol,
-        fd: RawFd,
+        socket: OwnedFd,
         peer: SocketAddr,
     ) -> Result<ConnectionId, Failure> {
         self.stats.accepted.add(1);
@@ -100,12 +104,15 @@ impl Shard {
         entry.insert(Connection {
             id,
             peer,
-            fd,
+            socket,
             since: now,
             driver: self.protocols.driver(protocol, now),
             outbox: Outbox::default(),
             shared: None,
-            waker: None,
+            has_input: false,
+            ended: false,
+            queued: false,
+            at_leisure: false,
             blocked: None,
             closing: None,
             timer_at: None,
@@ -117,7 +124,7 @@ impl Shard {
         Ok(id)
     }
 
-    /// Forgets a connection whose task ends.
+    /// Forgets a connection that is over, and closes its socket.
     fn remove(&mut self, id: ConnectionId) {
         if self.connection(id).is_none() {
             return;
@@ -159,7 +166,7 @@ impl Shard {
             now,
             id,
             peer: connection.peer,
-            fd: connection.fd,
+            fd: connection.socket.as_raw_fd(),
             outbox: &mut connection.outbox,
             shared: &mut connection.shared,
         };
@@ -190,8 +197,17 @@ impl Shard {
         }
         let until = if gone { now } else { now.after_millis(LAST_WORDS_MS) };
         connection.closing = Some(Closing { until, shut: false });
-        connection.wake();
+        self.enqueue(id);
         self.schedule(id);
+    }
+
+    /// Has a connection served in the next turn.
+    fn enqueue(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(id.slot as usize) else { return };
+        if connection.id == id && !connection.queued {
+            connection.queued = true;
+            self.queue.push(id);
+        }
     }
 
     /// Puts a connection's next deadline into the wheel, unless an earlier entry is there.

@@ -1,14 +1,10 @@
-//! The tasks of a core.
+//! The loop of a core.
 
-use std::cell::RefCell;
-use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::rc::Rc;
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
-use futures_lite::future::poll_fn;
+use corelay_config::Idle;
 use rtrb::Consumer;
 use slab::Slab;
 use tokio::sync::oneshot;
@@ -16,16 +12,16 @@ use tracing::Level;
 
 use super::turn::Next;
 use super::wheel::Wheel;
-use super::{ListenerSpec, Protocols, Shard, ShardSnapshot, tick};
+use super::{Ending, ListenerSpec, Protocols, Shard, ShardSnapshot, tick};
 use crate::app::Applications;
-use crate::clock::Clock;
-use crate::hub::{ConnectionId, Control, Hub, HubParts, Inbox, Media};
+use crate::clock::{Clock, Micros};
+use crate::hub::{ConnectionId, Control, Hub, HubParts, Inbox, Left, Media};
 use crate::limits::Limits;
 use crate::log::Logger;
-use crate::mesh::Port;
+use crate::mesh::{CoreIndex, Port};
 use crate::net;
-use crate::rt::{self, Doorbell, DoorbellWait, Socket};
-use crate::stats::CoreStats;
+use crate::rt::{self, Doorbell, Poller, Ready, Watch};
+use crate::stats::{CoreStats, Failure};
 
 /// What the control thread asks of a core.
 pub enum Request {
@@ -71,230 +67,291 @@ pub struct CoreParts {
     pub listeners: Vec<ListenerSpec>,
 }
 
-type Shared = Rc<RefCell<Shard>>;
-
 /// Runs a core until it is asked to stop.
 pub async fn run(parts: CoreParts) {
-    let CoreParts { bell, mut requests, listeners, .. } = parts;
-    let now = parts.clock.now();
-    let hub = Hub::new(HubParts {
-        mesh: parts.mesh,
-        clock: parts.clock,
-        config: Arc::clone(&parts.config),
-        budget: parts.budget,
-        stats: Arc::clone(&parts.stats),
-    });
-    let shard = Rc::new(RefCell::new(Shard {
-        core: hub.core(),
-        clock: parts.clock,
-        hub,
-        connections: Slab::new(),
-        wheel: Wheel::new(now),
-        applications: parts.applications,
-        protocols: parts.protocols,
-        limits: parts.limits,
-        stats: parts.stats,
-        logger: parts.logger,
-        scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(),
-        serial: 0,
-        touched: Vec::new(),
-        flush_left: false,
-        flusher: None,
-        busy: tick::BusyMeter::default(),
-        idle_swept: now,
-        stopping: false,
-    }));
-    let Ok(waiter) = bell.waiter() else {
-        return shard.borrow_mut().logger.core(Level::ERROR, "out of descriptors".to_owned());
-    };
-    let tcp = Arc::new(net::TcpOptions::from_config(&parts.config.tcp));
-    for listener in listeners {
-        rt::spawn(accept(Rc::clone(&shard), listener, Arc::clone(&tcp)));
-    }
-    rt::spawn(flush(Rc::clone(&shard)));
-    rt::spawn(tick(Rc::clone(&shard)));
-    let deadline_ms = serve(&shard, &waiter, &mut requests).await;
-    stop(&shard, &waiter, &mut requests, deadline_ms).await;
-}
-
-/// The doorbell's task: other cores, and the control thread, until that says stop.
-async fn serve(shard: &Shared, waiter: &DoorbellWait, requests: &mut Consumer<Request>) -> u64 {
-    let mut inbox = Inbox::default();
-    loop {
-        let deadline = shard.borrow_mut().handle_requests(requests);
-        if let Some(deadline_ms) = deadline {
-            return deadline_ms;
+    match watch(&parts) {
+        Ok(poller) => Core::new(parts, poller).run().await,
+        Err(error) => {
+            let mut logger = parts.logger;
+            logger.core(Level::ERROR, format!("the core cannot watch its sockets: {error}"));
         }
-        receive_or_wait(shard, waiter, requests, &mut inbox).await;
     }
 }
 
-/// One batch from other cores; or, if there is none, a wait for the bell.
-async fn receive_or_wait(
-    shard: &Shared,
-    waiter: &DoorbellWait,
-    requests: &Consumer<Request>,
-    inbox: &mut Inbox,
-) {
-    if shard.borrow_mut().receive(inbox) {
-        rt::let_io_in().await;
-        return;
-    }
-    waiter.about_to_sleep();
-    if !shard.borrow().hub.has_input() && requests.is_empty() {
-        waiter.wait().await;
-    }
-    waiter.awake();
+/// Watches what a core has from its birth.
+fn watch(parts: &CoreParts) -> std::io::Result<Poller> {
+    let poller = Poller::new()?;
+    poller.add(parts.bell.fd(), Token::Doorbell.encode(), Watch::Doorbell)?;
+    watch_listeners(&poller, &parts.listeners)?;
+    Ok(poller)
 }
 
-/// Sends everybody home, and waits until they are gone or the deadline has passed.
-async fn stop(
-    shard: &Shared,
-    waiter: &DoorbellWait,
-    requests: &mut Consumer<Request>,
-    deadline_ms: u64,
-) {
-    shard.borrow_mut().begin_stop();
-    let clock = shard.borrow().clock;
-    let mut until = clock.now().after_millis(deadline_ms);
-    let mut inbox = Inbox::default();
-    while clock.now() < until {
-        let more = shard.borrow_mut().receive(&mut inbox);
-        if let Some(sooner_ms) = shard.borrow_mut().handle_requests(requests) {
-            until = until.min(clock.now().after_millis(sooner_ms));
-        }
-        if shard.borrow().connections.is_empty() && !more {
-            break;
-        }
-        waiter.awake();
-        rt::sleep(STOP_POLL).await;
+fn watch_listeners(poller: &Poller, listeners: &[ListenerSpec]) -> std::io::Result<()> {
+    for (index, listener) in listeners.iter().enumerate() {
+        let token = Token::Listener(index).encode();
+        poller.add(listener.socket.as_raw_fd(), token, Watch::Listener)?;
     }
+    Ok(())
 }
 
-/// Accepts connections: everything in the queue, then a wait.
-async fn accept(shard: Shared, listener: ListenerSpec, tcp: Arc<net::TcpOptions>) {
-    let burst = listener.accept_burst.max(1);
-    loop {
-        if rt::readable_once(listener.socket.as_fd()).await.is_err() {
-            rt::sleep(ACCEPT_PAUSE).await;
+/// A core: its shard, and what the shard is driven by.
+struct Core {
+    shard: Shard,
+    poller: Poller,
+    ready: Vec<Ready>,
+    bell: Doorbell,
+    requests: Consumer<Request>,
+    inbox: Inbox,
+    listeners: Vec<ListenerSpec>,
+    tcp: net::TcpOptions,
+    /// How long an idle core looks for work before it sleeps.
+    spin_us: u64,
+    /// Time spent so.
+    spun_us: u64,
+    /// Listeners rest until then: the process is out of descriptors.
+    accept_again: Option<Micros>,
+    /// When the core ends at the latest, once it has been asked to.
+    stop_by: Option<Micros>,
+}
+
+impl Core {
+    fn new(parts: CoreParts, poller: Poller) -> Self {
+        let now = parts.clock.now();
+        let hub = Hub::new(HubParts {
+            mesh: parts.mesh,
+            clock: parts.clock,
+            config: Arc::clone(&parts.config),
+            budget: parts.budget,
+            stats: Arc::clone(&parts.stats),
+        });
+        let shard = Shard {
+            core: hub.core(),
+            clock: parts.clock,
+            hub,
+            connections: Slab::new(),
+            wheel: Wheel::new(now),
+            applications: parts.applications,
+            protocols: parts.protocols,
+            limits: parts.limits,
+            stats: parts.stats,
+            logger: parts.logger,
+            scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(),
+            serial: 0,
+            touched: Vec::new(),
+            queue: Vec::new(),
+            at_leisure: Vec::new(),
+            leisure_read: now,
+            leisure_ms: parts.config.cores.unwatched_read_ms,
+            flush_left: Left::Nothing,
+            busy: tick::BusyMeter::default(),
+            idle_swept: now,
+            stopping: false,
+        };
+        let cores = &parts.config.cores;
+        Self {
+            shard,
+            poller,
+            ready: Vec::new(),
+            bell: parts.bell,
+            requests: parts.requests,
+            inbox: Inbox::default(),
+            listeners: parts.listeners,
+            tcp: net::TcpOptions::from_config(&parts.config.tcp),
+            spin_us: if cores.idle == Idle::Spin { cores.spin_us } else { 0 },
+            spun_us: 0,
+            accept_again: None,
+            stop_by: None,
         }
-        let mut taken = 0;
-        loop {
-            if shard.borrow().stopping {
-                return;
+    }
+
+    async fn run(&mut self) {
+        let mut tick_at = self.shard.clock.now();
+        while !self.is_over() {
+            self.wait(tick_at);
+            let now = self.shard.clock.now();
+            self.collect(now);
+            self.shard.serve_queue(now);
+            self.shard.hub.receive(now, &mut self.inbox);
+            self.handle_requests(now);
+            let is_tick = now >= tick_at;
+            if is_tick {
+                self.shard.tick(now, self.spun_us);
+                self.accept_again(now);
+                tick_at = Micros(now.0 + TICK_US);
             }
-            match net::accept(&listener.socket, &tcp) {
-                Ok(Some((socket, peer))) => admit(&shard, &listener, socket, peer),
-                Ok(None) => break,
-                Err(error) if error.kind() == std::io::ErrorKind::ConnectionAborted => {}
-                Err(error) => {
-                    // Out of descriptors or memory: the queue stays, so a short pause is all there is
-                    // to do.
-                    let text = format!("cannot accept: {error}");
-                    shard.borrow_mut().logger.core(Level::WARN, text);
-                    rt::sleep(ACCEPT_PAUSE).await;
-                    break;
-                }
-            }
-            taken += 1;
-            if taken % burst == 0 {
+            self.shard.finish_turn(now);
+            if is_tick {
                 rt::let_io_in().await;
             }
         }
     }
-}
 
-fn admit(shard: &Shared, listener: &ListenerSpec, socket: OwnedFd, peer: SocketAddr) {
-    let admitted = shard.borrow_mut().admit(listener.protocol, socket.as_raw_fd(), peer);
-    if let Ok(id) = admitted {
-        rt::spawn(serve_connection(Rc::clone(shard), id, socket));
+    /// Waits until a socket is ready, another core rings, a flush is due, or it is time for the tick.
+    fn wait(&mut self, tick_at: Micros) {
+        let until = match self.shard.next_turn() {
+            Next::Now => Micros(0),
+            Next::At(due) => due.min(tick_at),
+            Next::Tick => tick_at,
+        };
+        let now = self.shard.clock.now();
+        if until <= now {
+            self.poller.wait(Duration::ZERO);
+            return;
+        }
+        if self.spin_us > 0 && self.spin(now, until) {
+            return;
+        }
+        self.bell.about_to_sleep();
+        let has_work = self.shard.hub.has_input() || !self.requests.is_empty();
+        let left_us = if has_work { 0 } else { until.since(self.shard.clock.now()) };
+        self.poller.wait(Duration::from_micros(left_us));
+        self.bell.awake();
     }
-}
 
-/// A connection's task.
-async fn serve_connection(shard: Shared, id: ConnectionId, socket: OwnedFd) {
-    let mut socket = Socket::new(socket);
-    loop {
-        let next = poll_fn(|cx| shard.borrow_mut().poll_connection(id, &mut socket, cx)).await;
-        match next {
-            Next::End => break,
-            Next::LetIoIn => rt::let_io_in().await,
+    /// Looks for work without sleeping. True when there is some.
+    fn spin(&mut self, from: Micros, until: Micros) -> bool {
+        let until = until.min(Micros(from.0 + self.spin_us));
+        let mut now = from;
+        let mut found = false;
+        while now < until && !found {
+            found = self.poller.wait(Duration::ZERO)
+                || self.shard.hub.has_input()
+                || !self.requests.is_empty();
+            now = self.shard.clock.now();
+        }
+        self.spun_us += now.since(from);
+        found
+    }
+
+    /// Tells the shard what is ready, and accepts connections.
+    fn collect(&mut self, now: Micros) {
+        let mut ready = std::mem::take(&mut self.ready);
+        ready.extend(self.poller.ready());
+        for one in ready.drain(..) {
+            match Token::decode(one.token, self.shard.core) {
+                Token::Connection(id) => self.shard.note_ready(id, one, now),
+                Token::Listener(index) => self.accept(index, now),
+                Token::Doorbell => {}
+            }
+        }
+        self.ready = ready;
+    }
+
+    /// Accepts what waits, as far as one turn may.
+    fn accept(&mut self, index: usize, now: Micros) {
+        let Self { listeners, tcp, shard, poller, .. } = self;
+        let Some(listener) = listeners.get(index) else { return };
+        for _ in 0..listener.accept_burst.max(1) {
+            match net::accept(&listener.socket, tcp) {
+                Ok(Some((socket, peer))) => {
+                    let fd = socket.as_raw_fd();
+                    let Ok(id) = shard.admit(listener.protocol, socket, peer) else { continue };
+                    if let Err(error) =
+                        poller.add(fd, Token::Connection(id).encode(), Watch::Connection)
+                    {
+                        shard.close(id, Ending::Fault(Failure::Socket, error.to_string()), now);
+                    }
+                }
+                Ok(None) => return,
+                Err(error) if error.kind() == std::io::ErrorKind::ConnectionAborted => {}
+                Err(error) => {
+                    // Out of descriptors or memory: the queue stays, so a short rest is all there is
+                    // to do.
+                    shard.logger.core(Level::WARN, format!("cannot accept: {error}"));
+                    self.accept_again = Some(now.after_millis(ACCEPT_REST_MS));
+                    return self.forget_listeners();
+                }
+            }
         }
     }
-    shard.borrow_mut().remove(id);
-}
 
-/// Goes on with flushes that a turn had no time for, in slices, letting I/O in between them.
-async fn flush(shard: Shared) {
-    loop {
-        poll_fn(|cx| {
-            let mut shard = shard.borrow_mut();
-            if shard.flush_left {
-                return Poll::Ready(());
-            }
-            if shard.flusher.as_ref().is_none_or(|waker| !waker.will_wake(cx.waker())) {
-                shard.flusher = Some(cx.waker().clone());
-            }
-            Poll::Pending
-        })
-        .await;
-        rt::let_io_in().await;
-        let mut shard = shard.borrow_mut();
-        let now = shard.clock.now();
-        shard.finish_turn(now);
+    fn forget_listeners(&self) {
+        self.listeners.iter().for_each(|one| self.poller.remove(one.socket.as_raw_fd()));
     }
-}
 
-/// The coarse clock of the core.
-async fn tick(shard: Shared) {
-    loop {
-        let pause = if shard.borrow().hub.defers() { TICK } else { TICK_AT_LEISURE };
-        rt::sleep(pause).await;
-        shard.borrow_mut().tick();
+    /// Listens again after a rest.
+    fn accept_again(&mut self, now: Micros) {
+        if self.stop_by.is_none() && self.accept_again.is_some_and(|at| at <= now) {
+            let again = watch_listeners(&self.poller, &self.listeners);
+            self.accept_again = again.err().map(|_| now.after_millis(ACCEPT_REST_MS));
+        }
+    }
+
+    /// Answers the control thread.
+    fn handle_requests(&mut self, now: Micros) {
+        while let Ok(request) = self.requests.pop() {
+            match request {
+                Request::Snapshot { clients, answer } => {
+                    // A caller that has gone away needs no answer.
+                    let _ = answer.send(self.shard.snapshot(clients));
+                }
+                Request::Stop { deadline_ms } => {
+                    let by = now.after_millis(deadline_ms);
+                    match self.stop_by {
+                        Some(earlier) => self.stop_by = Some(earlier.min(by)),
+                        None => {
+                            self.stop_by = Some(by);
+                            self.forget_listeners();
+                            self.shard.begin_stop(now);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// True when everybody has gone home, or had the time to.
+    fn is_over(&self) -> bool {
+        let gone = self.shard.connections.is_empty() && !self.shard.hub.has_input();
+        self.stop_by.is_some_and(|by| gone || self.shard.clock.now() >= by)
     }
 }
 
 impl Shard {
-    fn receive(&mut self, inbox: &mut Inbox) -> bool {
-        let now = self.clock.now();
-        let more = self.hub.receive(now, inbox);
-        self.finish_turn(now);
-        more
-    }
-
-    /// Answers the control thread; gives the deadline if it says stop.
-    fn handle_requests(&mut self, requests: &mut Consumer<Request>) -> Option<u64> {
-        let mut deadline = None;
-        while let Ok(request) = requests.pop() {
-            match request {
-                Request::Snapshot { clients, answer } => {
-                    // A caller that has gone away needs no answer.
-                    let _ = answer.send(self.snapshot(clients));
-                }
-                Request::Stop { deadline_ms } => deadline = Some(deadline_ms),
-            }
-        }
-        deadline
-    }
-
-    fn begin_stop(&mut self) {
-        let now = self.clock.now();
+    fn begin_stop(&mut self, now: Micros) {
         self.stopping = true;
         self.hub.begin_stop(now);
         self.finish_turn(now);
         let ids: Vec<ConnectionId> = self.connections.iter().map(|(_, found)| found.id).collect();
         for id in ids {
-            self.close(id, super::Ending::Done("the server is stopping".to_owned()), now);
+            self.close(id, Ending::Done("the server is stopping".to_owned()), now);
         }
-        self.finish_turn(now);
     }
 }
 
+/// What a watched descriptor is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Token {
+    Connection(ConnectionId),
+    Listener(usize),
+    Doorbell,
+}
+
+impl Token {
+    fn encode(self) -> u64 {
+        let (slot, number) = match self {
+            Self::Connection(id) => (id.slot, id.serial),
+            Self::Listener(index) => (LISTENER_SLOT, index as u32),
+            Self::Doorbell => (DOORBELL_SLOT, 0),
+        };
+        u64::from(slot) << 32 | u64::from(number)
+    }
+
+    fn decode(token: u64, core: CoreIndex) -> Self {
+        let (slot, number) = ((token >> 32) as u32, token as u32);
+        match slot {
+            LISTENER_SLOT => Self::Listener(number as usize),
+            DOORBELL_SLOT => Self::Doorbell,
+            _ => Self::Connection(ConnectionId { core, slot, serial: number }),
+        }
+    }
+}
+
+/// Slots that no connection has.
+const LISTENER_SLOT: u32 = u32::MAX;
+const DOORBELL_SLOT: u32 = u32::MAX - 1;
 /// The read buffer of a core: large enough that a fast publisher is read in few calls.
 const SCRATCH_BYTES: usize = 128 << 10;
-/// The coarse tick while flushes wait for their time.
-const TICK: Duration = Duration::from_millis(5);
-/// The tick while nothing does: a wake-up costs some 40 us, and timeouts are coarser than this.
-const TICK_AT_LEISURE: Duration = Duration::from_millis(25);
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-const STOP_POLL: Duration = Duration::from_millis(10);
+/// The tick: timeouts and the busy share are coarser, and flushes have times of their own.
+const TICK_US: u64 = 25_000;
+const ACCEPT_REST_MS: u64 = 50;

@@ -57,7 +57,7 @@ impl Shard {
         let client = |(_, connection): (usize, &super::Connection)| {
             let activity = connection.driver.activity();
             // The kernel counts for us: nothing is counted per viewer on the hot path.
-            let tcp = net::tcp_info(connection.fd).unwrap_or_default();
+            let tcp = net::tcp_info(connection.fd()).unwrap_or_default();
             ClientSnapshot {
                 id: connection.id.to_string(),
                 peer: connection.peer.to_string(),

@@ -11,28 +11,30 @@ use crate::stats::Failure;
 pub(super) struct BusyMeter {
     since: Micros,
     cpu_us: u64,
+    spun_us: u64,
 }
 
 impl BusyMeter {
     /// The thread's share of CPU time since the last answer, once per window.
-    fn sample(&mut self, now: Micros) -> Option<f64> {
+    /// `spun_us` is the CPU time that the core has spent looking for work, since it started.
+    fn sample(&mut self, now: Micros, spun_us: u64) -> Option<f64> {
         let wall = now.since(self.since);
         if wall < WINDOW_US {
             return None;
         }
         let cpu = rt::thread_cpu_us();
-        let share = cpu.saturating_sub(self.cpu_us) as f64 / wall as f64;
-        (self.since, self.cpu_us) = (now, cpu);
+        let worked = cpu.saturating_sub(self.cpu_us).saturating_sub(spun_us - self.spun_us);
+        let share = worked as f64 / wall as f64;
+        (self.since, self.cpu_us, self.spun_us) = (now, cpu, spun_us);
         Some(share)
     }
 }
 
 impl Shard {
     /// One tick.
-    pub(super) fn tick(&mut self) {
-        let now = self.clock.now();
+    pub(super) fn tick(&mut self, now: Micros, spun_us: u64) {
         self.stats.heartbeat.add(1);
-        if let Some(share) = self.busy.sample(now) {
+        if let Some(share) = self.busy.sample(now, spun_us) {
             self.hub.set_busy(share);
         }
         let mut due: Vec<(Micros, ConnectionId)> = Vec::new();
@@ -46,8 +48,7 @@ impl Shard {
             self.idle_swept = now;
             self.hub.sweep_idle(now);
         }
-        self.hub.recall_deferred();
-        self.finish_turn(now);
+        self.read_at_leisure(now);
     }
 
     /// Looks at a connection whose entry in the wheel has fired.
@@ -59,8 +60,7 @@ impl Shard {
             let stuck =
                 connection.blocked.is_some_and(|since| now.millis_since(since) >= write_timeout_ms);
             if connection.closing.is_some() {
-                connection.wake();
-                return;
+                return self.enqueue(id);
             }
             if stuck {
                 let why =

@@ -1,107 +1,78 @@
 //! One turn of a connection, and the end of every turn.
 
-use std::os::fd::RawFd;
-use std::task::{Context as TaskContext, Poll};
+use std::io;
 
 use super::connection::Pumped;
 use super::{Ending, Shard};
 use crate::clock::Micros;
 use crate::hub::{CloseReason, ConnectionId, Left, Notice};
 use crate::net;
-use crate::rt::Socket;
+use crate::rt::Ready;
 use crate::stats::Failure;
 
-/// What a connection's task does next.
+/// When the next turn must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Next {
-    /// The connection is over: drop the socket.
-    End,
-    /// There is more to read: come back after letting I/O in.
-    LetIoIn,
+    /// There is something left to do.
+    Now,
+    /// A flush is due at this time.
+    At(Micros),
+    /// The tick is soon enough.
+    Tick,
 }
 
 impl Shard {
-    /// One turn of a connection's task.
-    pub(super) fn poll_connection(
-        &mut self,
-        id: ConnectionId,
-        socket: &mut Socket,
-        cx: &mut TaskContext<'_>,
-    ) -> Poll<Next> {
-        let now = self.clock.now();
-        let Some(connection) = self.connection(id) else { return Poll::Ready(Next::End) };
-        if connection.waker.as_ref().is_none_or(|waker| !waker.will_wake(cx.waker())) {
-            connection.waker = Some(cx.waker().clone());
+    /// Takes note of what a connection's socket is ready for.
+    pub(super) fn note_ready(&mut self, id: ConnectionId, ready: Ready, now: Micros) {
+        let Some(connection) = self.connection(id) else { return };
+        connection.has_input |= ready.input;
+        connection.ended |= ready.ended;
+        if connection.blocked.is_some() && ready.room {
+            self.pump(id, now);
         }
-        self.write_blocked(id, socket, cx, now);
-        let more = self.read(id, socket, cx, now);
+        self.enqueue(id);
+    }
+
+    /// Serves every connection that has something to do.
+    pub(super) fn serve_queue(&mut self, now: Micros) {
+        // What is queued meanwhile is for the next turn.
+        let count = self.queue.len();
+        for at in 0..count {
+            let id = self.queue[at];
+            if let Some(connection) = self.connection(id) {
+                connection.queued = false;
+                self.serve(id, now);
+            }
+        }
+        self.queue.drain(..count);
+    }
+
+    /// One turn of a connection: reads what there is, sends the answers.
+    pub(super) fn serve(&mut self, id: ConnectionId, now: Micros) {
+        self.read(id, now);
         if self.connection(id).is_some_and(|connection| connection.blocked.is_none()) {
             self.pump(id, now);
-            // A socket that has just filled must be waited for.
-            self.write_blocked(id, socket, cx, now);
         }
         self.schedule(id);
-        let over = self.is_over(id, socket.fd(), now);
-        self.finish_turn(now);
-        match (over, more) {
-            (true, _) => Poll::Ready(Next::End),
-            (false, true) => Poll::Ready(Next::LetIoIn),
-            (false, false) => Poll::Pending,
+        self.settle_leisure(id);
+        if self.is_over(id, now) {
+            self.remove(id);
+        } else if self.connection(id).is_some_and(|found| found.has_input && found.wants_input()) {
+            self.enqueue(id);
         }
     }
 
-    /// Writes to a socket that was full, or waits for it.
-    fn write_blocked(
-        &mut self,
-        id: ConnectionId,
-        socket: &mut Socket,
-        cx: &mut TaskContext<'_>,
-        now: Micros,
-    ) {
-        loop {
-            let Some(connection) = self.connections.get_mut(id.slot as usize) else { return };
-            if connection.id != id || connection.blocked.is_none() {
+    /// Reads what there is, up to as much as one turn may take.
+    fn read(&mut self, id: ConnectionId, now: Micros) {
+        for _ in 0..READS_PER_TURN {
+            let Some(connection) = self.connection(id) else { return };
+            if !connection.has_input || !connection.wants_input() {
                 return;
             }
-            let sent = {
-                let slices = connection.gather(&self.hub);
-                match slices.first() {
-                    Some(first) => socket.poll_send(cx, first),
-                    None => Poll::Ready(Ok(0)),
-                }
-            };
-            match sent {
-                Poll::Pending => return,
-                Poll::Ready(Ok(sent)) => {
-                    connection.sent(&mut self.hub, sent);
-                    connection.blocked = Some(now);
-                    self.stats.bytes_out.add(sent as u64);
-                    self.pump(id, now);
-                }
-                Poll::Ready(Err(error)) => {
-                    let ending = Ending::Fault(Failure::Socket, error.to_string());
-                    self.close(id, ending, now);
-                    return;
-                }
-            }
-        }
-    }
-
-    /// Reads what there is. True when there may be more than one turn takes.
-    fn read(
-        &mut self,
-        id: ConnectionId,
-        socket: &mut Socket,
-        cx: &mut TaskContext<'_>,
-        now: Micros,
-    ) -> bool {
-        for _ in 0..READS_PER_TURN {
-            if !self.connection(id).is_some_and(|connection| connection.wants_input()) {
-                return false;
-            }
+            let fd = connection.fd();
             let mut scratch = std::mem::take(&mut self.scratch);
-            let read = socket.poll_read(cx, &mut scratch);
-            if let Poll::Ready(Ok(bytes @ 1..)) = read {
+            let received = net::receive(fd, &mut scratch);
+            if let Ok(bytes @ 1..) = received {
                 self.stats.bytes_in.add(bytes as u64);
                 self.with_driver(id, now, |driver, context| {
                     driver.handle_input(context, &scratch[..bytes])
@@ -109,29 +80,74 @@ impl Shard {
                 // Its answers make room for more input, and the hub's answers may let it go on.
                 self.hand_over_notices(now);
             }
+            let size = scratch.len();
             self.scratch = scratch;
-            match read {
-                Poll::Pending => return false,
-                Poll::Ready(Ok(1..)) => {}
-                Poll::Ready(Ok(0)) => return self.input_ended(id, Ending::Peer, now),
-                Poll::Ready(Err(error)) => {
+            let Some(connection) = self.connection(id) else { return };
+            match received {
+                // A buffer that was not filled has emptied the socket.
+                Ok(bytes @ 1..) => connection.has_input = bytes == size || connection.ended,
+                Ok(0) => return self.input_ended(id, Ending::Peer, now),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    connection.has_input = false;
+                }
+                Err(error) => {
                     let ending = match error.kind() {
-                        std::io::ErrorKind::ConnectionReset => Ending::Peer,
+                        io::ErrorKind::ConnectionReset => Ending::Peer,
                         _ => Ending::Fault(Failure::Socket, error.to_string()),
                     };
                     return self.input_ended(id, ending, now);
                 }
             }
         }
-        true
     }
 
-    fn input_ended(&mut self, id: ConnectionId, ending: Ending, now: Micros) -> bool {
+    fn input_ended(&mut self, id: ConnectionId, ending: Ending, now: Micros) {
         self.close(id, ending, now);
-        if let Some(closing) = self.connection(id).and_then(|found| found.closing.as_mut()) {
-            closing.until = now;
+        if let Some(connection) = self.connection(id) {
+            connection.has_input = false;
+            if let Some(closing) = connection.closing.as_mut() {
+                closing.until = now;
+            }
         }
-        false
+    }
+
+    /// Lets the input of a publisher that nobody watches gather in its socket, and takes it at once
+    /// again when somebody does.
+    fn settle_leisure(&mut self, id: ConnectionId) {
+        if self.leisure_ms == 0 {
+            return;
+        }
+        let Some(connection) = self.connection(id) else { return };
+        let at_leisure = connection.driver.reads_at_leisure() && connection.closing.is_none();
+        if connection.at_leisure == at_leisure {
+            return;
+        }
+        connection.at_leisure = at_leisure;
+        net::set_low_water(connection.fd(), if at_leisure { LEISURE_BYTES } else { 1 });
+        if at_leisure {
+            self.at_leisure.push(id);
+        } else {
+            connection.has_input = true;
+            self.enqueue(id);
+        }
+    }
+
+    /// Reads the publishers that nobody watches, when it is time.
+    pub(super) fn read_at_leisure(&mut self, now: Micros) {
+        if self.at_leisure.is_empty() || now.millis_since(self.leisure_read) < self.leisure_ms {
+            return;
+        }
+        self.leisure_read = now;
+        let mut at_leisure = std::mem::take(&mut self.at_leisure);
+        at_leisure.retain(|&id| {
+            let Some(connection) = self.connection(id).filter(|found| found.at_leisure) else {
+                return false;
+            };
+            connection.has_input = true;
+            self.enqueue(id);
+            true
+        });
+        self.at_leisure = at_leisure;
     }
 
     /// Sends what a connection has, its share of the log included.
@@ -161,8 +177,8 @@ impl Shard {
     }
 
     /// True when a connection that is being closed has nothing left to do.
-    fn is_over(&mut self, id: ConnectionId, fd: RawFd, now: Micros) -> bool {
-        let Some(connection) = self.connection(id) else { return true };
+    fn is_over(&mut self, id: ConnectionId, now: Micros) -> bool {
+        let Some(connection) = self.connection(id) else { return false };
         let drained = connection.outbox.is_empty();
         let Some(closing) = connection.closing.as_mut() else { return false };
         if closing.until <= now {
@@ -172,8 +188,9 @@ impl Shard {
             // Unread input would turn the close into a reset, and the peer might lose our last words:
             // shut our side, and read until the peer closes too.
             closing.shut = true;
-            net::shut_output(fd);
-            connection.wake();
+            net::shut_output(connection.fd());
+            connection.has_input = true;
+            self.enqueue(id);
         }
         false
     }
@@ -181,12 +198,18 @@ impl Shard {
     /// Ends a turn.
     pub(super) fn finish_turn(&mut self, now: Micros) {
         self.hand_over_notices(now);
-        let left = self.hub.flush(now, Micros(now.0 + FLUSH_BUDGET_US));
+        self.flush_left = self.hub.flush(now, Micros(now.0 + FLUSH_BUDGET_US));
         self.hand_over_notices(now);
         self.hub.ring_bells();
-        self.flush_left = left == Left::Now;
-        if let Some(flusher) = self.flusher.as_ref().filter(|_| self.flush_left) {
-            flusher.wake_by_ref();
+    }
+
+    /// When the next turn must be: at once, or at a time, if there is nothing to do before.
+    pub(super) fn next_turn(&self) -> Next {
+        match self.flush_left {
+            _ if !self.queue.is_empty() => Next::Now,
+            Left::Now => Next::Now,
+            Left::Until(due) => Next::At(due),
+            Left::Nothing => Next::Tick,
         }
     }
 
@@ -249,15 +272,13 @@ impl Shard {
         if self.connection(id).is_some_and(|connection| connection.blocked.is_none()) {
             self.pump(id, now);
         }
-        if let Some(connection) = self.connection(id) {
-            connection.wake();
-        }
+        self.enqueue(id);
     }
 
     fn describe_slow(&self, id: ConnectionId, skips: u32, window_ms: u64, now: Micros) -> String {
         let Some(connection) = self.connections.get(id.slot as usize) else { return String::new() };
         let seconds = (now.millis_since(connection.since) / 1_000).max(1);
-        let acked = net::tcp_info(connection.fd).map_or(0, |info| info.bytes_acked);
+        let acked = net::tcp_info(connection.fd()).map_or(0, |info| info.bytes_acked);
         format!(
             "the viewer skipped {skips} times in {window_ms} ms, more than skips_max; it took {} kbit/s",
             acked * 8 / 1_000 / seconds
@@ -267,7 +288,9 @@ impl Shard {
 
 /// Reads of one connection before others get their turn; at 128 KiB each, a megabyte.
 const READS_PER_TURN: usize = 8;
-/// How long one turn may flush before the flusher goes on.
+/// Bytes that wake the core for a publisher that nobody watches, before its time has come.
+const LEISURE_BYTES: usize = 64 << 10;
+/// How long one turn may flush before sockets are looked at again.
 const FLUSH_BUDGET_US: u64 = 1_000;
 /// Notices that answer notices settle in two or three rounds; a bound makes a bug visible, not fatal.
 const NOTICE_ROUNDS_MAX: usize = 64;

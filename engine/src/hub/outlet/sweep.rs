@@ -87,6 +87,7 @@ impl Outlet {
     fn begin_sweep(&mut self, now: Micros) -> Sweep {
         self.flushed = now;
         self.unflushed_since = None;
+        self.closes_frame = false;
         Sweep { next: 0, edge: self.log.edge() }
     }
 }

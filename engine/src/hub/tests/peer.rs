@@ -17,6 +17,7 @@ pub struct Peer {
     pub id: ConnectionId,
     pub publisher: Option<PublisherId>,
     pub accepted: bool,
+    pub watched: bool,
     pub refused: Option<Refusal>,
     pub publish_ended: Option<EndReason>,
     pub play: Option<SubscriberId>,
@@ -71,6 +72,7 @@ impl Peer {
             id,
             publisher: None,
             accepted: false,
+            watched: false,
             refused: None,
             publish_ended: None,
             play: None,
@@ -98,6 +100,7 @@ impl Peer {
     pub fn handle(&mut self, hub: &mut Hub, notice: Notice, now: Micros) {
         match notice {
             Notice::PublishAccepted(_) => self.accepted = true,
+            Notice::Watched(_, watched) => self.watched = watched,
             Notice::PublishRefused(_, why) => {
                 self.refused = Some(why);
                 self.publisher = None;

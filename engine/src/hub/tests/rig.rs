@@ -150,7 +150,6 @@ impl Rig {
                 self.swept = self.now;
                 self.hubs.iter_mut().for_each(|hub| hub.sweep_idle(self.now));
             }
-            self.hubs.iter_mut().for_each(Hub::recall_deferred);
             self.settle();
         }
     }

@@ -180,3 +180,27 @@ fn a_viewer_that_stops_inside_a_message_gets_the_rest_of_it() {
         assert_eq!(rig.frames(viewer), sent[3..4]);
     }
 }
+
+#[test]
+fn a_publisher_is_told_when_the_first_viewer_comes_and_when_the_last_core_has_stopped_receiving() {
+    for publishes_at in 0..3 {
+        let mut rig = Rig::with(3, |config| config.applications.default.linger_ms = 1_000);
+        let key = rig.key(0);
+        let early = rig.play(1, &key, Watch::form(Form::Rtmp));
+        let publisher = rig.publish(publishes_at, &key);
+        rig.settle();
+        assert!(rig.peers[publisher].watched, "somebody waits already");
+        rig.stop(early);
+        rig.pass(900);
+        assert!(rig.peers[publisher].watched, "the core goes on receiving for a while");
+        rig.pass(300);
+        assert!(!rig.peers[publisher].watched);
+        let viewers = [0, 2].map(|core| rig.play(core, &key, Watch::form(Form::HttpFlv)));
+        assert!(rig.peers[publisher].watched);
+        rig.stop(viewers[0]);
+        rig.pass(2_000);
+        assert!(rig.peers[publisher].watched, "one core is left");
+        let second = rig.publish(1, &key);
+        assert!(rig.peers[second].watched, "a publisher that takes over is told too");
+    }
+}

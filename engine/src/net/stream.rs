@@ -1,4 +1,4 @@
-//! One gathered send.
+//! What is done with a connection's bytes: one receive, one gathered send, the end of our side.
 
 use std::io::{self, IoSlice};
 use std::os::fd::RawFd;
@@ -28,6 +28,41 @@ pub fn send(fd: RawFd, slices: &[IoSlice<'_>]) -> io::Result<usize> {
             return Err(error);
         }
     }
+}
+
+/// Receives what there is, up to the length of `buffer`, without waiting. 0 is the end of input.
+///
+/// # Errors
+/// `WouldBlock` when there is nothing now; anything else means that the connection is gone.
+pub fn receive(fd: RawFd, buffer: &mut [u8]) -> io::Result<usize> {
+    loop {
+        // SAFETY: the buffer is live and has the length given; a stale descriptor only yields an error.
+        let received =
+            unsafe { libc::recv(fd, buffer.as_mut_ptr().cast(), buffer.len(), libc::MSG_DONTWAIT) };
+        if received >= 0 {
+            return Ok(received as usize);
+        }
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+}
+
+/// Lets input gather until there are `bytes` of it before the socket is reported as readable
+/// (SO_RCVLOWAT); its end is reported at once.
+pub fn set_low_water(fd: RawFd, bytes: usize) {
+    let bytes = bytes as libc::c_int;
+    // SAFETY: the kernel copies one int that lives here; a stale descriptor only yields an error.
+    unsafe {
+        libc::setsockopt(
+            fd,
+            libc::SOL_SOCKET,
+            libc::SO_RCVLOWAT,
+            (&raw const bytes).cast(),
+            size_of_val(&bytes) as libc::socklen_t,
+        )
+    };
 }
 
 /// Ends our side of a connection: what was sent still arrives, and the peer sees the end of it.
