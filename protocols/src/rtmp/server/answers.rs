@@ -152,6 +152,9 @@ impl ServerSession {
         let play = Play { name, audio: true, video: true, paused: false };
         self.begin_role(stream, Role::Playing(play));
         self.resume();
+        // A player hardly ever speaks again: it keeps no room for a burst of commands.
+        self.events.shrink_to_fit();
+        self.held.shrink_to_fit();
     }
 
     /// Refuses the play on a message stream; the connection stays open.
