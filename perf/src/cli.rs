@@ -22,6 +22,8 @@ pub(crate) enum Command {
     Publish(PublishArguments),
     /// Compare servers under the same loads, and write a report.
     Bench(BenchArguments),
+    /// Compare the instruction counts of the benches with those stored.
+    Instructions(InstructionsArguments),
     /// Send the same bytes to everybody who connects, without any protocol.
     Floor(FloorArguments),
 }
@@ -126,6 +128,13 @@ pub(crate) struct BenchArguments {
     /// Instead of the cases, one that lasts so many seconds.
     #[arg(long, value_name = "SECONDS")]
     pub(crate) soak: Option<f64>,
+    /// Length of the window of each run, in seconds: a look at whether it works, not a measurement,
+    /// when it is short.
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) window: Option<f64>,
+    /// Cases with more players than this get this many.
+    #[arg(long, value_name = "PLAYERS")]
+    pub(crate) players_max: Option<usize>,
     /// Another server: name=command,rtmp_port[,http_port].
     #[arg(long, value_name = "SERVER", value_parser = OtherServer::parse)]
     pub(crate) server: Vec<OtherServer>,
@@ -141,6 +150,22 @@ pub(crate) struct BenchArguments {
     /// How this was called, where not by this name.
     #[arg(long, hide = true)]
     pub(crate) called: Option<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct InstructionsArguments {
+    /// What the benches printed with --output-format=json.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) summaries: PathBuf,
+    /// The counts stored.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) baseline: PathBuf,
+    /// The compiler that the benches were built with.
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) rustc: String,
+    /// Store the counts.
+    #[arg(long)]
+    pub(crate) update: bool,
 }
 
 #[derive(Args)]

@@ -2,8 +2,9 @@
 //!
 //! It speaks standard protocols only, so it can be pointed at any server: [`publish`] sends streams
 //! by RTMP, [`play`] watches them by RTMP, HTTP-FLV, WebSocket-FLV or as a plain HTTP body, with
-//! thousands of players on one thread. [`mod@bench`] puts the same loads on several servers in turn and
-//! compares them with each other and with [`floor`].
+//! thousands of players on one thread. [`mod@bench`] puts the same loads on several servers in turn
+//! and compares them with each other and with [`floor`]; [`instructions`] compares the counts of
+//! the micro-benches with those stored.
 //!
 //! Invariants
 //! - Every run ends by itself: joining, measuring and closing have deadlines.
@@ -16,6 +17,7 @@ pub mod bench;
 pub mod client;
 pub mod figures;
 pub mod floor;
+pub mod instructions;
 pub mod play;
 pub mod progress;
 pub mod publish;

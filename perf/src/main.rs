@@ -10,20 +10,25 @@ use anyhow::Context;
 use clap::Parser;
 use corelay_perf::bench::{self, BenchConfig};
 use corelay_perf::floor::{self, FloorConfig};
-use corelay_perf::play::{self, Edge, PlayConfig};
+use corelay_perf::instructions::{Counts, GROWTH_PERCENT_MAX};
+use corelay_perf::play::{self, Moment, PlayConfig};
 use corelay_perf::progress::{self, Progress};
 use corelay_perf::publish::{Media, PublishConfig, Publishing, Shape};
 use corelay_perf::sys::process::{self, Usage};
 use corelay_perf::target::{Target, numbered};
 use serde_json::{Value, json};
 
-use cli::{Arguments, BenchArguments, Command, FloorArguments, PlayArguments, PublishArguments};
+use cli::{
+    Arguments, BenchArguments, Command, FloorArguments, InstructionsArguments, PlayArguments,
+    PublishArguments,
+};
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Play(arguments) => play(&arguments),
         Command::Publish(arguments) => publish(&arguments),
         Command::Bench(arguments) => bench(arguments),
+        Command::Instructions(arguments) => instructions(&arguments),
         Command::Floor(arguments) => floor(&arguments),
     };
     match result {
@@ -50,15 +55,13 @@ fn play(arguments: &PlayArguments) -> anyhow::Result<()> {
         (config.players, config.sample) = (0, 0);
     }
     let (mut opened, mut used) = (None, None);
-    let mut read_server = |edge| {
-        let pids = arguments.server_pid.map(process::family);
-        let usage = pids.and_then(|pids| Usage::of(&pids).ok());
-        match edge {
-            Edge::Opens => opened = usage,
-            Edge::Closes => used = usage.zip(opened).map(|(now, before)| now.since(&before)),
-        }
+    let read_server = || Usage::of(&process::family(arguments.server_pid?)).ok();
+    let mut tell = |moment| match moment {
+        Moment::Opens => opened = read_server(),
+        Moment::Within(_) => {}
+        Moment::Closes => used = read_server().zip(opened).map(|(now, then)| now.since(&then)),
     };
-    let result = play::run(&config, &Progress::new("joining", 0), &mut read_server)?;
+    let result = play::run(&config, &Progress::new("joining", 0), &mut tell)?;
     let mut report = serde_json::to_value(&result)?;
     if let (Some(used), Some(object)) = (used, report.as_object_mut()) {
         let gigabits = result.bytes as f64 * 8e-9;
@@ -119,12 +122,37 @@ fn bench(arguments: BenchArguments) -> anyhow::Result<()> {
         only: arguments.only,
         servers: arguments.servers,
         soak: arguments.soak.map(seconds).transpose()?,
+        window: arguments.window.map(seconds).transpose()?,
+        players_max: arguments.players_max,
         others: arguments.server,
         corelay: arguments.corelay,
         output: arguments.output,
         patience: seconds(arguments.patience)?,
         command: arguments.called.unwrap_or_else(own),
     })
+}
+
+fn instructions(arguments: &InstructionsArguments) -> anyhow::Result<()> {
+    let read = |path: &Path| {
+        let text = std::fs::read_to_string(path);
+        text.with_context(|| format!("cannot read {}", path.display()))
+    };
+    let now = Counts::parse(&read(&arguments.summaries)?, &arguments.rustc)?;
+    let path = &arguments.baseline;
+    let mut grew = false;
+    if path.exists() {
+        let baseline = serde_json::from_str(&read(path)?)
+            .with_context(|| format!("{} is no baseline", path.display()))?;
+        let (table, more) = now.compare(&baseline);
+        print!("{table}");
+        grew = more;
+    }
+    if arguments.update {
+        return write(&serde_json::to_value(&now)?, Some(path));
+    }
+    anyhow::ensure!(path.exists(), "{} is missing: make it with --update", path.display());
+    anyhow::ensure!(!grew, "a count grew by more than {GROWTH_PERCENT_MAX} %");
+    Ok(())
 }
 
 fn floor(arguments: &FloorArguments) -> anyhow::Result<()> {

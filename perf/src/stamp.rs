@@ -1,7 +1,7 @@
 //! The time a frame was sent, carried inside the frame through any server.
 //!
-//! A stamp is a supplemental enhancement NAL unit of type user_data_unregistered (ITU-T H.264 7.3.2.3
-//! and D.1.7), in front of the slices of an H.264 frame in its FLV form:
+//! A stamp is a supplemental enhancement NAL unit of type user_data_unregistered (ITU-T H.264
+//! 7.3.2.3 and D.1.7), in front of the slices of an H.264 frame in its FLV form:
 //!
 //! ```text
 //!  length 4 | 06 | 05 | 28 | UUID 16 | time 16 hex digits | sequence 8 hex digits | 80
@@ -33,8 +33,8 @@ pub fn write(stamp: Stamp, out: &mut Vec<u8>) {
     out.put_u8(RBSP_TRAILING);
 }
 
-/// The stamp in an FLV video tag body (an RTMP video message): the first NAL unit, or one of the few
-/// behind it, since servers may put parameter sets in front.
+/// The stamp in an FLV video tag body (an RTMP video message): the first NAL unit, or one of the
+/// few behind it, since servers may put parameter sets in front.
 ///
 /// Cost: a look at the first NAL units; the picture is not read.
 pub fn read(body: &[u8]) -> Option<Stamp> {

@@ -1,14 +1,20 @@
 //! The load generator against the relay: many players of one stream on one data core.
 //!
-//! `CORELAY_PERF_PLAYERS` is the number of players, 200 when it is not set: an unoptimised relay on a
-//! busy machine serves as many with ease. A release build is asked for 1,000.
+//! `CORELAY_PERF_PLAYERS` is the number of players, 200 when it is not set: an unoptimised relay on
+//! a busy machine serves as many with ease. A release build is asked for 1,000.
+
+mod common;
+#[path = "common/relay.rs"]
+mod relay;
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use common::{perf, scratch};
 use corelay_perf::sys::process::{Usage, family};
+use relay::relay_program;
 use serde_json::Value;
 
 const SETTINGS: &str = r#"
@@ -30,18 +36,6 @@ impl Drop for Running {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
-}
-
-/// The relay that was built beside the load generator.
-fn relay_program() -> PathBuf {
-    let path = Path::new(env!("CARGO_BIN_EXE_corelay-perf")).with_file_name("corelay");
-    let release = if cfg!(debug_assertions) { "" } else { "--release " };
-    assert!(
-        path.exists(),
-        "{} is missing: build it first with `cargo build {release}-p corelay`",
-        path.display()
-    );
-    path
 }
 
 /// Starts the relay and returns it with its RTMP and HTTP addresses.
@@ -69,12 +63,6 @@ fn start_relay(scratch: &Path) -> (Running, String, String) {
     (relay, rtmp, http)
 }
 
-fn perf(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_corelay-perf"));
-    command.args(arguments).stdin(Stdio::null()).stderr(Stdio::inherit());
-    command
-}
-
 fn play(scratch: &Path, url: &str, players: u64) -> Value {
     let result = scratch.join("play.json");
     let players = players.to_string();
@@ -85,13 +73,6 @@ fn play(scratch: &Path, url: &str, players: u64) -> Value {
         .unwrap();
     assert!(status.success(), "play {url}: {status}");
     serde_json::from_reader(File::open(&result).unwrap()).unwrap()
-}
-
-fn scratch(test: &str) -> PathBuf {
-    let name = format!("corelay-perf-{test}-{}", std::process::id());
-    let path = std::env::temp_dir().join(name);
-    std::fs::create_dir_all(&path).unwrap();
-    path
 }
 
 /// What must hold for every run of players.
@@ -147,5 +128,25 @@ fn a_stream_that_nobody_publishes_lets_players_fail_and_not_hang() {
     let result: Value = serde_json::from_reader(File::open(&result).unwrap()).unwrap();
     assert_eq!((result["joined"].as_u64(), result["failed"].as_u64()), (Some(0), Some(3)));
     assert!(result["reasons"].to_string().contains("404"), "{result:#}");
+    std::fs::remove_dir_all(scratch).unwrap();
+}
+
+#[test]
+fn players_that_come_and_go_all_get_a_keyframe() {
+    let scratch = scratch("churn");
+    let (_relay, rtmp, _) = start_relay(&scratch);
+    let url = format!("rtmp://{rtmp}/live/a");
+    let publish = ["publish", "--url", &url, "--seconds", "60"];
+    let _publisher = Running(perf(&publish).stdout(Stdio::null()).spawn().unwrap());
+    let result = scratch.join("play.json");
+    let play = ["play", "--url", &url, "--players", "20", "--churn", "100", "--seconds", "3"];
+    let status = perf(&play).arg("--json").arg(&result).status().unwrap();
+    assert!(status.success());
+    let result: Value = serde_json::from_reader(File::open(&result).unwrap()).unwrap();
+    let number = |name: &str| result[name].as_u64().unwrap();
+    assert!(number("rejoined") > 100, "{result:#}");
+    assert_eq!((number("joined"), number("failed"), number("closed")), (20, 0, 0), "{result:#}");
+    // Those that are underway when the run ends are no failures: a few at most of 100 a second.
+    assert!(number("left_early") < 20, "{result:#}");
     std::fs::remove_dir_all(scratch).unwrap();
 }

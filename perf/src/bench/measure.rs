@@ -6,11 +6,12 @@ use anyhow::Context;
 use serde::Serialize;
 
 use super::case::{Case, Load};
+use super::readings::{Readings, Sample};
 use super::server::{Contender, Server, Site};
-use crate::play::{self, Edge, PlayConfig, PlayResult};
-use crate::progress::Progress;
+use crate::play::{self, Moment, PlayConfig, PlayResult};
+use crate::progress::{self, Progress};
 use crate::publish::{Media, PublishConfig, PublishResult, Publishing, Shape};
-use crate::sys::process::{self, Usage};
+use crate::sys::process::Usage;
 use crate::target::{Target, numbered};
 
 /// What one run gave.
@@ -28,6 +29,8 @@ pub struct Run {
     pub cpu_system_s: f64,
     /// CPU seconds per gigabit delivered, or received where nobody plays.
     pub cpu_s_per_gbit: f64,
+    /// Microseconds of CPU per player and second, slow players included.
+    pub cpu_us_per_player_s: Option<f64>,
     /// Seconds that the server's CPU was busy with anything but the server, per second: how noisy
     /// the machine was. `None` where load and server share CPUs.
     pub foreign_cpu: Option<f64>,
@@ -37,12 +40,17 @@ pub struct Run {
     pub rss_kib: u64,
     /// The most resident memory, in KiB.
     pub rss_peak_kib: u64,
-    /// Resident memory that each player added, in KiB.
+    /// Resident memory that each player added, slow players included, in KiB.
     pub kib_per_player: Option<f64>,
     /// Times the server's threads waited, per second.
     pub switches_voluntary_per_s: f64,
     /// Times the server's threads were made to wait, per second.
     pub switches_involuntary_per_s: f64,
+    /// The server's system calls per second; absent where the kernel does not let them be counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub syscalls_per_s: Option<f64>,
+    /// Memory and CPU while the window was open: up to 20 samples, or one a minute.
+    pub samples: Vec<Sample>,
 }
 
 /// Puts the load of a case on a contender.
@@ -62,21 +70,48 @@ pub fn measure(
     std::thread::sleep(BEFORE_PLAYERS);
     let pids = server.pids();
     let before = Usage::of(&pids).context("the server has ended")?;
-    let mut edges = Edges { pids, cpu: site.server_cpu, received: 0, opened: None, closed: None };
-    let received = || publishing.as_ref().map_or(0, Publishing::bytes);
-    let mut edge = |edge: Edge| edges.read(edge, received());
+    let mut readings = Readings::new(pids, site.server_cpu, sample_interval(window));
+    let sent = || publishing.as_ref().map_or(0, Publishing::bytes);
+    let mut tell = |moment| {
+        let sample = readings.read(moment, sent());
+        if let Some(sample) = sample.filter(|_| window >= LONG_WINDOW) {
+            progress.line(&sample_line(&sample));
+        }
+    };
     let play = if load.players == 0 {
-        only_publish(window, &mut edge)
+        only_publish(window, &mut tell)
     } else {
         let url = server.play_url(load.protocol).context("it does not serve this protocol")?;
-        play::run(&play_config(load, &url, window, site)?, progress, &mut edge)?
+        play::run(&play_config(load, &url, window, site)?, progress, &mut tell)?
     };
     let publish = publishing.map(Publishing::stop).transpose()?.unwrap_or_default();
-    let mut run = edges.figures(&play, load).context("the server has ended")?;
-    run.rss_before_kib = before.rss_kib;
+    let run = readings.figures(&play, load).context("the server has ended")?;
     let added_kib = run.rss_kib.saturating_sub(before.rss_kib) as f64;
-    run.kib_per_player = (load.players > 0).then(|| added_kib / load.players as f64);
-    Ok(Run { play, publish, ..run })
+    let kib_per_player = (load.players > 0).then(|| added_kib / load.everybody() as f64);
+    Ok(Run { play, publish, rss_before_kib: before.rss_kib, kib_per_player, ..run })
+}
+
+/// About how long one run of a case takes.
+pub fn estimate(load: &Load, contender: &Contender, window: Duration) -> Duration {
+    if load.players == 0 {
+        return STARTS_AND_ENDS + BEFORE_PLAYERS + PUBLISHERS_SETTLE + window;
+    }
+    // Players of these wait for the next keyframe.
+    let waits = !matches!(contender, Contender::Corelay { .. } | Contender::Floor(_));
+    let last_join = if waits { load.shape.keyframe_interval() } else { Duration::ZERO };
+    let joining = Duration::from_secs_f64(load.everybody() as f64 / load.ramp_per_s) + last_join;
+    STARTS_AND_ENDS + BEFORE_PLAYERS + joining + play::SETTLE + window
+}
+
+/// Twenty samples of a window, but not closer than a second and not further apart than a minute.
+fn sample_interval(window: Duration) -> Duration {
+    (window / 20).clamp(Duration::from_secs(1), Duration::from_secs(60))
+}
+
+fn sample_line(sample: &Sample) -> String {
+    let Sample { at_s, rss_kib, cpu_share } = sample;
+    let (rss_mib, cpu) = (*rss_kib as f64 / 1024.0, cpu_share * 100.0);
+    format!("  {at_s:>6.0} s  RSS {rss_mib:.2} MiB  CPU {cpu:.1} %")
 }
 
 fn publish(
@@ -119,12 +154,15 @@ fn targets(url: &str, streams: usize) -> anyhow::Result<Vec<Target>> {
 }
 
 /// A window without players.
-fn only_publish(window: Duration, edge: &mut dyn FnMut(Edge)) -> PlayResult {
+fn only_publish(window: Duration, tell: &mut dyn FnMut(Moment)) -> PlayResult {
     std::thread::sleep(PUBLISHERS_SETTLE);
     let started = Instant::now();
-    edge(Edge::Opens);
-    std::thread::sleep(window);
-    edge(Edge::Closes);
+    tell(Moment::Opens);
+    while let Some(left) = window.checked_sub(started.elapsed()) {
+        std::thread::sleep(left.min(progress::INTERVAL));
+        tell(Moment::Within(started.elapsed()));
+    }
+    tell(Moment::Closes);
     PlayResult { window_s: started.elapsed().as_secs_f64(), ..PlayResult::default() }
 }
 
@@ -134,61 +172,14 @@ fn wire_kbit_s(shape: Shape) -> f64 {
     f64::from(shape.video_kbit_s + shape.audio_kbit_s) + messages * 12.0 * 8e-3
 }
 
-/// The readings at the edges of the window.
-struct Edges {
-    pids: Vec<u32>,
-    cpu: usize,
-    /// Bytes the publishers sent within the window.
-    received: u64,
-    opened: Option<Reading>,
-    closed: Option<Reading>,
-}
-
-#[derive(Clone, Copy)]
-struct Reading {
-    usage: Usage,
-    busy_s: f64,
-    published: u64,
-}
-
-impl Edges {
-    fn read(&mut self, edge: Edge, published: u64) {
-        let busy_s = process::cpu_busy_s(self.cpu);
-        let usage = Usage::of(&self.pids).ok();
-        let reading = usage.map(|usage| Reading { usage, busy_s, published });
-        match edge {
-            Edge::Opens => self.opened = reading,
-            Edge::Closes => self.closed = reading,
-        }
-    }
-
-    /// The difference between the edges; `None` when the server was gone at one of them.
-    fn figures(&mut self, play: &PlayResult, load: &Load) -> Option<Run> {
-        let (opened, closed) = (self.opened?, self.closed?);
-        let used = closed.usage.since(&opened.usage);
-        self.received = closed.published - opened.published;
-        let bytes = if load.players == 0 { self.received } else { play.bytes };
-        let seconds = play.window_s.max(1e-6);
-        let foreign = ((closed.busy_s - opened.busy_s - used.cpu_s) / seconds).max(0.0);
-        Some(Run {
-            cpu_s: used.cpu_s,
-            cpu_user_s: used.user_s,
-            cpu_system_s: used.system_s,
-            cpu_s_per_gbit: used.cpu_s / (bytes as f64 * 8e-9).max(1e-9),
-            foreign_cpu: (!load.unpinned).then_some(foreign),
-            rss_kib: used.rss_kib,
-            rss_peak_kib: used.rss_peak_kib,
-            switches_voluntary_per_s: used.switches_voluntary as f64 / seconds,
-            switches_involuntary_per_s: used.switches_involuntary as f64 / seconds,
-            ..Run::default()
-        })
-    }
-}
-
 /// Enough for the log of a relay to hold a keyframe, and its memory to be what it is.
 const BEFORE_PLAYERS: Duration = Duration::from_millis(500);
 /// The publishers' frames are spread over the first second.
 const PUBLISHERS_SETTLE: Duration = Duration::from_millis(1_500);
+/// Windows from here on are watched while they last.
+const LONG_WINDOW: Duration = Duration::from_secs(60);
+/// What starting and ending a server and its publishers takes.
+const STARTS_AND_ENDS: Duration = Duration::from_millis(500);
 /// Servers take hundreds of publishers within a second.
 const PUBLISH_LIMIT: Duration = Duration::from_secs(10);
 /// Longer than joining takes, so that publishers do not end before the window does.

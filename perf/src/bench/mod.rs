@@ -1,18 +1,25 @@
 //! The benchmark: servers side by side under the same loads.
 //!
 //! Invariants
-//! - Within a round every contender of a case runs once, one after the other, so that a machine that
-//!   slows down slows all of them; a row is the median of its rounds, with the least and the greatest.
+//! - Within a round every contender of a case runs once, one after the other, so that a machine
+//!   that slows down slows all of them; a row is the median of its rounds, with the least and the
+//!   greatest.
 //! - The server runs on one CPU and the load on another (except where the case says otherwise).
 //! - A contender that fails gets a row that says why, and the others go on.
 
 pub mod case;
+pub mod cases;
+mod chart;
+pub mod facts;
 pub mod measure;
 pub mod plot;
 pub mod quiet;
+pub mod readings;
+pub mod relate;
 pub mod report;
 pub mod row;
 pub mod server;
+pub mod tables;
 pub mod targets;
 
 use std::path::PathBuf;
@@ -22,7 +29,9 @@ use anyhow::Context;
 
 use crate::progress::Progress;
 use crate::sys::threads;
-use case::{Case, Extent};
+use case::Case;
+use cases::Extent;
+use facts::Facts;
 use row::Row;
 use server::{OtherServer, Site};
 
@@ -39,6 +48,10 @@ pub struct BenchConfig {
     pub servers: Vec<String>,
     /// Instead of the cases, one that lasts this long.
     pub soak: Option<Duration>,
+    /// Length of each run's window, where not the usual one.
+    pub window: Option<Duration>,
+    /// Cases with more players get this many.
+    pub players_max: Option<usize>,
     /// Other servers that take part.
     pub others: Vec<OtherServer>,
     /// The relay's program; by default beside this one.
@@ -54,31 +67,41 @@ pub struct BenchConfig {
 /// Runs the cases and writes the report.
 ///
 /// # Errors
-/// There are fewer than two CPUs, a program is missing, or the report cannot be written. A contender's
-/// failure is in its row.
+/// There are fewer than two CPUs, a program is missing, or the report cannot be written. A
+/// contender's failure is in its row.
 pub fn run(config: &BenchConfig) -> anyhow::Result<()> {
     let started = Instant::now();
     let (site, extent) = prepare(config)?;
-    let cases = match config.soak {
-        Some(_) => vec![case::soak(extent)],
-        None => case::cases(extent, &config.others),
-    };
-    let window = config.soak.unwrap_or(if config.quick { QUICK_WINDOW } else { WINDOW });
+    let usual = if config.quick { QUICK_WINDOW } else { WINDOW };
+    let window = config.soak.or(config.window).unwrap_or(usual);
+    let cases = chosen(config, extent);
+    anyhow::ensure!(!cases.is_empty(), "there is no such case, or no such server in it");
     let progress = Progress::new("bench", 0);
+    let estimate: Duration = cases.iter().map(|case| case.estimate(window)).sum();
+    progress.line(&format!("{} cases, about {} s", cases.len(), estimate.as_secs()));
     let mut rows = Vec::new();
-    for mut case in cases {
-        if !matches(&config.only, case.name) {
-            continue;
-        }
-        case.contenders.retain(|contender| matches(&config.servers, &contender.label()));
+    for case in &cases {
         progress.line(&format!("{}: {}", case.name, case.about));
-        let settings = (window, config.patience);
-        rows.extend(measure_case(&case, &site, settings, &progress));
+        rows.extend(measure_case(case, &site, (window, config.patience), &progress));
     }
     drop(progress);
-    row::relate(&mut rows);
-    let facts = report::Facts::gather(config, &site, window, started.elapsed());
+    relate::relate(&mut rows);
+    let facts = Facts::gather(config, &site, window, started.elapsed());
     report::write(&config.output, &facts, &rows)
+}
+
+/// The cases and contenders asked for; those that nobody is left in are no cases.
+fn chosen(config: &BenchConfig, extent: Extent) -> Vec<Case> {
+    let mut cases = match config.soak {
+        Some(_) => vec![cases::soak(extent)],
+        None => cases::all(extent, &config.others),
+    };
+    for case in &mut cases {
+        case.contenders.retain(|contender| matches(&config.servers, &contender.label()));
+        case.load.limit_players(config.players_max.unwrap_or(usize::MAX));
+    }
+    cases.retain(|case| matches(&config.only, case.name) && !case.contenders.is_empty());
+    cases
 }
 
 fn measure_case(

@@ -7,8 +7,9 @@ use super::measure::Run;
 use super::server::Site;
 use crate::sys::process;
 
-/// Measures when the machine is quiet, and again when it was not while it was measured, as long as the
-/// patience lasts; returns the run that other work disturbed least. Without patience it is the first.
+/// Measures when the machine is quiet, and again when it was not while it was measured, as long as
+/// the patience lasts; returns the run that other work disturbed least. Without patience it is the
+/// first.
 ///
 /// # Errors
 /// Those of the attempts, at once.
@@ -56,7 +57,8 @@ fn noise(run: &Run) -> f64 {
     run.foreign_cpu.unwrap_or(0.0)
 }
 
-/// The share of a CPU that others may use: the harness's own and the machine's housekeeping stay below.
+/// The share of a CPU that others may use: the harness's own and the machine's housekeeping stay
+/// below.
 const NOISE_MAX: f64 = 0.15;
 /// Long enough for a share to be told from ticks of 10 ms.
 const LOOK: Duration = Duration::from_millis(500);

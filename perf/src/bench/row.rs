@@ -4,8 +4,9 @@ use serde::Serialize;
 
 use super::case::{Case, Protocol};
 use super::measure::Run;
+use super::readings::Growth;
 use super::server::Contender;
-use crate::figures::Spread;
+use crate::figures::{Spread, Summary};
 
 /// One line of the report. Figures are medians over the rounds.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -14,7 +15,7 @@ pub struct Row {
     pub case: String,
     /// The contender.
     pub server: String,
-    /// `rtmp`, `http-flv` or `ws-flv`.
+    /// `rtmp`, `http-flv` or `ws-flv`; `tcp` for the floor.
     pub protocol: String,
     /// Streams.
     pub streams: usize,
@@ -25,15 +26,23 @@ pub struct Row {
     /// The interval between bursts that players saw, in milliseconds.
     pub burst_ms: Option<f64>,
     /// CPU seconds of the server per gigabit delivered (received, where nobody plays).
-    pub cpu_s_per_gbit: Spread,
+    pub cpu_s_per_gbit: f64,
+    /// That of the cheapest round.
+    pub cpu_s_per_gbit_min: f64,
+    /// That of the dearest round.
+    pub cpu_s_per_gbit_max: f64,
     /// The same against the floor at the same interval.
     pub floor_ratio: Option<f64>,
     /// The same against nginx-rtmp in the same case.
     pub nginx_ratio: Option<f64>,
     /// Share of one CPU that the server used.
     pub cpu_share: f64,
-    /// Of its CPU time, the share in user mode.
-    pub user_share: f64,
+    /// CPU seconds in user mode within the window.
+    pub cpu_user_s: f64,
+    /// CPU seconds in the kernel within the window.
+    pub cpu_system_s: f64,
+    /// Microseconds of CPU per player and second, slow players included.
+    pub cpu_us_per_player_s: Option<f64>,
     /// Resident memory at the end, in KiB.
     pub rss_kib: f64,
     /// Resident memory before the players, in KiB.
@@ -44,12 +53,17 @@ pub struct Row {
     pub latency_us: Option<Quantiles>,
     /// From connecting to the first keyframe.
     pub join_ms: Option<Quantiles>,
-    /// Between bursts.
+    /// Between the beginnings of bursts at one player: the jitter is how far its quantiles are
+    /// apart.
     pub interarrival_us: Option<Quantiles>,
     /// Delivered to all players, in Mbit/s.
     pub delivered_mbps: f64,
+    /// Joins of players that had left on purpose, over all rounds.
+    pub rejoined: u64,
     /// Players that did not get a keyframe, over all rounds.
     pub failed: u64,
+    /// Players that were still waiting for one when their run ended, over all rounds: no failure.
+    pub left_early: u64,
     /// Healthy players that the server closed, over all rounds.
     pub closed: u64,
     /// Slow players that the server closed, over all rounds.
@@ -64,8 +78,15 @@ pub struct Row {
     pub publisher_late_p99_us: Option<f64>,
     /// Share of the server's CPU that other processes took.
     pub foreign_cpu: Option<f64>,
-    /// Waits of the server's threads per second.
-    pub switches_per_s: f64,
+    /// Times the server's threads waited, per second.
+    pub switches_voluntary_per_s: f64,
+    /// Times the server's threads were made to wait, per second.
+    pub switches_involuntary_per_s: f64,
+    /// The server's system calls per second; absent where the kernel does not let them be counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub syscalls_per_s: Option<f64>,
+    /// How the memory went on in a long run: of the last round whose window had samples enough.
+    pub growth: Option<Growth>,
     /// What went wrong, if something did.
     pub errors: Vec<String>,
     /// The single runs.
@@ -92,11 +113,12 @@ impl Row {
     pub fn new(case: &Case, contender: &Contender, runs: Vec<Run>, errors: Vec<String>) -> Self {
         let median = |figure: &dyn Fn(&Run) -> f64| median(runs.iter().map(figure));
         let sum = |figure: &dyn Fn(&Run) -> u64| runs.iter().map(figure).sum();
-        let costs: Vec<f64> = runs.iter().map(|run| run.cpu_s_per_gbit).collect();
-        let protocol = match case.load.protocol {
-            Protocol::Rtmp => "rtmp",
-            Protocol::HttpFlv => "http-flv",
-            Protocol::WsFlv => "ws-flv",
+        let cost = Spread::of(&runs.iter().map(|run| run.cpu_s_per_gbit).collect::<Vec<_>>());
+        let protocol = match (contender, case.load.protocol) {
+            (Contender::Floor(_), _) => "tcp",
+            (_, Protocol::Rtmp) => "rtmp",
+            (_, Protocol::HttpFlv) => "http-flv",
+            (_, Protocol::WsFlv) => "ws-flv",
         };
         Self {
             case: case.name.to_owned(),
@@ -106,11 +128,13 @@ impl Row {
             players: case.load.players,
             rounds: runs.len(),
             burst_ms: optional(&runs, |run| run.play.burst_ms),
-            cpu_s_per_gbit: Spread::of(&costs),
+            cpu_s_per_gbit: cost.median,
+            cpu_s_per_gbit_min: cost.min,
+            cpu_s_per_gbit_max: cost.max,
             cpu_share: median(&|run| run.cpu_s / run.play.window_s.max(1e-6)),
-            user_share: median(&|run| {
-                run.cpu_user_s / (run.cpu_user_s + run.cpu_system_s).max(1e-6)
-            }),
+            cpu_user_s: median(&|run| run.cpu_user_s),
+            cpu_system_s: median(&|run| run.cpu_system_s),
+            cpu_us_per_player_s: optional(&runs, |run| run.cpu_us_per_player_s),
             rss_kib: median(&|run| run.rss_kib as f64),
             rss_before_kib: median(&|run| run.rss_before_kib as f64),
             kib_per_player: optional(&runs, |run| run.kib_per_player),
@@ -118,7 +142,9 @@ impl Row {
             join_ms: Quantiles::of(&runs, |run| run.play.join_ms),
             interarrival_us: Quantiles::of(&runs, |run| run.play.interarrival_us),
             delivered_mbps: median(&|run| run.play.delivered_mbps),
+            rejoined: sum(&|run| run.play.rejoined),
             failed: sum(&|run| run.play.failed),
+            left_early: sum(&|run| run.play.left_early),
             closed: sum(&|run| run.play.closed),
             slow_closed: sum(&|run| run.play.slow_closed),
             drops: sum(&|run| run.play.frames_missed),
@@ -126,9 +152,10 @@ impl Row {
             timestamp_errors: sum(&|run| run.play.timestamp_errors),
             publisher_late_p99_us: optional(&runs, |run| Some(run.publish.late_us?.p99)),
             foreign_cpu: optional(&runs, |run| run.foreign_cpu),
-            switches_per_s: median(&|run| {
-                run.switches_voluntary_per_s + run.switches_involuntary_per_s
-            }),
+            switches_voluntary_per_s: median(&|run| run.switches_voluntary_per_s),
+            switches_involuntary_per_s: median(&|run| run.switches_involuntary_per_s),
+            syscalls_per_s: optional(&runs, |run| run.syscalls_per_s),
+            growth: runs.iter().rev().find_map(|run| Growth::of(&run.samples)),
             errors,
             runs,
             ..Self::default()
@@ -147,9 +174,9 @@ impl Row {
 }
 
 impl Quantiles {
-    fn of(runs: &[Run], summary: impl Fn(&Run) -> Option<crate::figures::Summary>) -> Option<Self> {
+    fn of(runs: &[Run], summary: impl Fn(&Run) -> Option<Summary>) -> Option<Self> {
         let all: Vec<_> = runs.iter().filter_map(summary).collect();
-        let at = |figure: &dyn Fn(&crate::figures::Summary) -> f64| median(all.iter().map(figure));
+        let at = |figure: &dyn Fn(&Summary) -> f64| median(all.iter().map(figure));
         (!all.is_empty()).then(|| Self {
             p50: at(&|summary| summary.p50),
             p90: at(&|summary| summary.p90),
@@ -158,45 +185,6 @@ impl Quantiles {
             max: at(&|summary| summary.max),
         })
     }
-}
-
-/// Fills in the ratios to the floor and to nginx-rtmp, once all rows are there.
-pub fn relate(rows: &mut [Row]) {
-    let mut floor: Vec<(f64, f64)> = rows
-        .iter()
-        .filter(|row| row.is_floor() && row.rounds > 0)
-        .filter_map(|row| Some((row.burst_ms?, row.cpu_s_per_gbit.median)))
-        .collect();
-    floor.sort_by(|(a, _), (b, _)| a.total_cmp(b));
-    let nginx: Vec<(String, f64)> = rows
-        .iter()
-        .filter(|row| row.server == "nginx-rtmp" && row.rounds > 0)
-        .map(|row| (row.case.clone(), row.cpu_s_per_gbit.median))
-        .collect();
-    for row in rows.iter_mut().filter(|row| row.rounds > 0) {
-        let cost = row.cpu_s_per_gbit.median;
-        // The floor is that of 1,000 players of one stream; other loads have other floors.
-        let comparable = matches!(row.case.as_str(), "fan-out" | "http-flv");
-        let at_burst = row.burst_ms.filter(|_| comparable).and_then(|ms| interpolate(&floor, ms));
-        row.floor_ratio = at_burst.map(|floor| cost / floor);
-        let own = nginx.iter().find(|(case, _)| *case == row.case);
-        row.nginx_ratio = own.map(|(_, nginx)| cost / nginx);
-    }
-}
-
-/// The value at `x` on the line through the points in logarithmic scales, ends included; `None`
-/// when `x` is far outside them.
-fn interpolate(points: &[(f64, f64)], x: f64) -> Option<f64> {
-    let (first, last) = (points.first()?, points.last()?);
-    if x < first.0 * 0.8 || x > last.0 * 1.25 {
-        return None;
-    }
-    let above = points.iter().position(|(at, _)| *at >= x).unwrap_or(points.len() - 1).max(1);
-    let (Some((x0, y0)), Some((x1, y1))) = (points.get(above - 1), points.get(above)) else {
-        return Some(first.1);
-    };
-    let share = (x.ln() - x0.ln()) / (x1.ln() - x0.ln());
-    Some((y0.ln() + share * (y1.ln() - y0.ln())).exp())
 }
 
 fn median(values: impl Iterator<Item = f64>) -> f64 {
@@ -211,37 +199,54 @@ fn optional(runs: &[Run], figure: impl Fn(&Run) -> Option<f64>) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bench::case::Load;
+    use crate::play::PlayResult;
+    use serde_json::Value;
 
-    #[test]
-    fn the_floor_between_two_intervals_lies_between_their_costs() {
-        let floor = [(10.0, 0.4), (40.0, 0.1), (160.0, 0.05)];
-        assert!((interpolate(&floor, 40.0).unwrap() - 0.1).abs() < 1e-9);
-        assert!((interpolate(&floor, 20.0).unwrap() - 0.2).abs() < 1e-9);
-        assert!((interpolate(&floor, 9.0).unwrap() - 0.444).abs() < 1e-2);
-        assert_eq!(interpolate(&floor, 1_000.0), None);
-        assert_eq!(interpolate(&[], 40.0), None);
+    fn case() -> Case {
+        let load = Load::players(Protocol::HttpFlv, 10);
+        Case { name: "fan-out", about: "", load, contenders: Vec::new(), rounds: 2 }
+    }
+
+    fn run(cost: f64, syscalls_per_s: Option<f64>) -> Run {
+        let quantiles = Summary { p50: cost * 100.0, ..Summary::default() };
+        let play = PlayResult {
+            latency_us: Some(quantiles),
+            join_ms: Some(quantiles),
+            interarrival_us: Some(quantiles),
+            closed: 1,
+            ..PlayResult::default()
+        };
+        Run { play, cpu_s_per_gbit: cost, syscalls_per_s, ..Run::default() }
     }
 
     #[test]
-    fn ratios_are_taken_within_the_same_case() {
-        let row = |case: &str, server: &str, cost, burst_ms| Row {
-            case: case.to_owned(),
-            server: server.to_owned(),
-            rounds: 1,
-            cpu_s_per_gbit: Spread { min: cost, median: cost, max: cost },
-            burst_ms: Some(burst_ms),
-            ..Row::default()
-        };
-        let mut rows = [
-            row("fan-out", "corelay", 0.11, 40.0),
-            row("fan-out", "nginx-rtmp", 0.22, 14.0),
-            row("fan-out", "floor 40 ms", 0.1, 40.0),
-            row("fan-out", "floor 14 ms", 0.2, 14.0),
-            row("idle latency", "corelay", 3.0, 14.0),
-        ];
-        relate(&mut rows);
-        assert!((rows[0].floor_ratio.unwrap() - 1.1).abs() < 1e-9);
-        assert!((rows[0].nginx_ratio.unwrap() - 0.5).abs() < 1e-9);
-        assert_eq!((rows[4].floor_ratio, rows[4].nginx_ratio), (None, None));
+    fn a_row_has_every_field_that_readers_of_the_report_rely_on() {
+        let runs = vec![run(1.0, Some(9.0)), run(3.0, Some(11.0))];
+        let row = serde_json::to_value(Row::new(&case(), &Contender::Nginx, runs, vec![])).unwrap();
+        let fields = "case server protocol players burst_ms cpu_s_per_gbit cpu_s_per_gbit_min \
+            cpu_s_per_gbit_max floor_ratio nginx_ratio cpu_share cpu_user_s cpu_system_s \
+            cpu_us_per_player_s rss_kib rss_before_kib kib_per_player latency_us join_ms \
+            interarrival_us delivered_mbps rejoined failed left_early closed drops stalls \
+            switches_voluntary_per_s switches_involuntary_per_s syscalls_per_s growth";
+        for field in fields.split_whitespace() {
+            assert!(row.get(field).is_some(), "{field}: {row:#}");
+        }
+        for quantiles in ["latency_us", "join_ms", "interarrival_us"] {
+            for quantile in ["p50", "p90", "p99", "p999", "max"] {
+                assert!(row[quantiles][quantile].is_number(), "{quantiles}.{quantile}: {row:#}");
+            }
+        }
+        assert_eq!(row["latency_us"]["p50"], 200.0);
+        assert_eq!((&row["cpu_s_per_gbit"], &row["closed"]), (&Value::from(2.0), &Value::from(2)));
+        assert_eq!((&row["protocol"], &row["syscalls_per_s"]), (&"http-flv".into(), &10.0.into()));
+    }
+
+    #[test]
+    fn where_calls_cannot_be_counted_there_is_no_such_field() {
+        let row = Row::new(&case(), &Contender::Floor(40.0), vec![run(1.0, None)], vec![]);
+        let row = serde_json::to_value(row).unwrap();
+        assert!(row.get("syscalls_per_s").is_none(), "{row:#}");
+        assert_eq!(row["protocol"], "tcp");
     }
 }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 
+use super::case::Protocol;
 use crate::sys::{process, threads};
 
 /// Who is measured.
@@ -18,7 +19,8 @@ pub enum Contender {
     Corelay {
         /// What the reports call it.
         label: String,
-        /// On top of what every run has.
+        /// On top of what every run has: `rtmp.listen` at the least. Of several listeners the first
+        /// is published to, and the last is played from.
         settings: String,
         /// Data cores.
         cores: Vec<usize>,
@@ -93,7 +95,8 @@ pub struct Site {
 /// A running server. Dropping it ends it.
 pub struct Server {
     child: Child,
-    rtmp: Option<String>,
+    /// Addresses it takes RTMP at.
+    rtmp: Vec<String>,
     http: Option<String>,
 }
 
@@ -149,12 +152,12 @@ impl Server {
         command.stdout(Stdio::piped());
         let mut child = spawn(command, cpus, label)?;
         let output = child.stdout.take().context("its output is piped")?;
-        let mut server = Self { child, rtmp: None, http: None };
+        let mut server = Self { child, rtmp: Vec::new(), http: None };
         let mut lines = BufReader::new(output).lines().map_while(Result::ok);
         let mut ready = false;
         for line in lines.by_ref() {
             match line.strip_prefix("listening ").and_then(|rest| rest.split_once(' ')) {
-                Some(("rtmp", address)) => server.rtmp = Some(address.to_owned()),
+                Some(("rtmp", address)) => server.rtmp.push(address.to_owned()),
                 Some(("http", address)) => server.http = Some(address.to_owned()),
                 _ if line == "ready" => {
                     ready = true;
@@ -178,13 +181,21 @@ impl Server {
         http: Option<u16>,
         site: &Site,
     ) -> anyhow::Result<Self> {
+        let listens = || std::net::TcpStream::connect(("127.0.0.1", rtmp)).is_ok();
+        // The kernel may close the sockets of the server before only after its end.
+        let deadline = Instant::now() + START_LIMIT;
+        while listens() {
+            let waits = Instant::now() < deadline;
+            ensure!(waits, "something else listens on port {rtmp}, where {label} should");
+            std::thread::sleep(Duration::from_millis(20));
+        }
         let log = File::create(site.scratch.join(format!("{label}.log")))?;
         command.stdout(log.try_clone()?).stderr(log);
         let child = spawn(command, cpus, label)?;
         let address = |port| format!("127.0.0.1:{port}");
-        let mut server = Self { child, rtmp: Some(address(rtmp)), http: http.map(address) };
+        let mut server = Self { child, rtmp: vec![address(rtmp)], http: http.map(address) };
         let deadline = Instant::now() + START_LIMIT;
-        while std::net::TcpStream::connect(("127.0.0.1", rtmp)).is_err() {
+        while !listens() {
             if let Some(status) = server.child.try_wait()? {
                 bail!("{label} ended with {status}; its log is in {}", site.scratch.display());
             }
@@ -196,19 +207,18 @@ impl Server {
 
     /// Where streams are published; `None` for the floor.
     pub fn publish_url(&self) -> Option<String> {
-        self.rtmp.as_ref().map(|address| format!("rtmp://{address}/live/s"))
+        self.rtmp.first().map(|address| format!("rtmp://{address}/{STREAM}"))
     }
 
     /// Where streams are played by a protocol, if it is served.
-    pub fn play_url(&self, protocol: super::case::Protocol) -> Option<String> {
-        use super::case::Protocol;
+    pub fn play_url(&self, protocol: Protocol) -> Option<String> {
         let http = self.http.as_ref();
+        // The floor sends the same to everybody who connects.
+        let Some(rtmp) = self.rtmp.last() else { return Some(format!("http://{}/floor", http?)) };
         match protocol {
-            Protocol::Rtmp if self.rtmp.is_none() => http.map(|at| format!("http://{at}/floor")),
-            Protocol::Rtmp => self.publish_url(),
-            Protocol::HttpFlv if self.rtmp.is_none() => http.map(|at| format!("http://{at}/floor")),
-            Protocol::HttpFlv => http.map(|address| format!("http://{address}/live/s.flv")),
-            Protocol::WsFlv => http.map(|address| format!("ws://{address}/live/s.flv")),
+            Protocol::Rtmp => Some(format!("rtmp://{rtmp}/{STREAM}")),
+            Protocol::HttpFlv => Some(format!("http://{}/{STREAM}.flv", http?)),
+            Protocol::WsFlv => Some(format!("ws://{}/{STREAM}.flv", http?)),
         }
     }
 
@@ -264,7 +274,6 @@ rtmp {{
 }
 
 const CORELAY_SETTINGS: &str = r#"
-rtmp.listen = ["127.0.0.1:0"]
 http.listen = ["127.0.0.1:0"]
 admin.listen = "127.0.0.1:0"
 limits.connections_per_ip_max = 100000
@@ -272,6 +281,8 @@ limits.connections_max = 100000
 logging.level = "error"
 "#;
 
+/// Application and name of what is published; the streams of cases with several are numbered.
+pub(super) const STREAM: &str = "live/s";
 const START_LIMIT: Duration = Duration::from_secs(10);
 
 #[cfg(test)]

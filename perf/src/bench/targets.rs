@@ -1,7 +1,7 @@
 //! What the relay must reach, and whether it did.
 
-use super::report::aligned;
-use super::row::Row;
+use super::row::{Quantiles, Row};
+use super::tables::aligned;
 
 /// One target.
 struct Target {
@@ -35,10 +35,10 @@ fn targets(rows: &[Row]) -> Vec<Target> {
     let fan_out = |server: &str| find("fan-out", server);
     let floor = |case: &str, server: &str| find(case, server)?.floor_ratio;
     let nginx = |case: &str, server: &str| find(case, server)?.nginx_ratio;
-    let latency = |case: &str, quantile: fn(&super::row::Quantiles) -> f64| {
+    let latency = |case: &str, quantile: fn(&Quantiles) -> f64| {
         Some(quantile(&find(case, "corelay")?.latency_us?) / 1e3)
     };
-    let cost = |case: &str, server: &str| Some(find(case, server)?.cpu_s_per_gbit.median);
+    let cost = |case: &str, server: &str| Some(find(case, server)?.cpu_s_per_gbit);
     let small = |players: &str| cost(&format!("players {players} small"), "corelay");
     let gap_p99 = |case: &str| Some(find(case, "corelay")?.interarrival_us?.p99);
     let target = |what, limit, value| Target { what, limit, value };
@@ -102,13 +102,29 @@ fn targets(rows: &[Row]) -> Vec<Target> {
         ),
         target("ingest of 100, cost x nginx", 0.4, nginx("ingest 100", "corelay")),
         target("ingest of 500, cost x nginx", 0.4, nginx("ingest 500", "corelay")),
+        target("peers not beaten in cost and p50", 0.0, not_beaten(rows, |all| all.p50)),
+        target("peers not beaten in cost and p99", 0.0, not_beaten(rows, |all| all.p99)),
     ]
+}
+
+/// Peers of the fan-out that no setting of the relay beats: it is dearer than they are, or later.
+/// `None` without peers.
+fn not_beaten(rows: &[Row], quantile: fn(&Quantiles) -> f64) -> Option<f64> {
+    let fan_out = rows.iter().filter(|row| row.case == "fan-out" && row.rounds > 0);
+    let point = |row: &Row| Some((row.cpu_s_per_gbit, quantile(&row.latency_us?)));
+    let (relay, peers): (Vec<_>, Vec<_>) = fan_out.partition(|row| row.is_corelay());
+    let relay: Vec<(f64, f64)> = relay.into_iter().filter_map(point).collect();
+    let peers: Vec<(f64, f64)> = peers.into_iter().filter_map(point).collect();
+    let is_beaten = |(cost, latency): &&(f64, f64)| {
+        relay.iter().any(|(own_cost, own_latency)| own_cost <= cost && own_latency <= latency)
+    };
+    let left = peers.len() - peers.iter().filter(is_beaten).count();
+    (!relay.is_empty() && !peers.is_empty()).then_some(left as f64)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::figures::Spread;
 
     #[test]
     fn targets_of_cases_that_were_not_run_are_left_out() {
@@ -116,7 +132,7 @@ mod tests {
             case: "ingest 100".to_owned(),
             server: "corelay".to_owned(),
             rounds: 1,
-            cpu_s_per_gbit: Spread::of(&[0.3]),
+            cpu_s_per_gbit: 0.3,
             nginx_ratio: Some(0.41),
             ..Row::default()
         };
@@ -125,5 +141,26 @@ mod tests {
         assert!(missed.contains("missed"), "{missed}");
         row.nginx_ratio = Some(0.4);
         assert!(table(&[row]).contains("reached"));
+    }
+
+    #[test]
+    fn a_peer_is_beaten_by_a_setting_that_is_both_cheaper_and_sooner() {
+        let row = |server: &str, cost, p50| Row {
+            case: "fan-out".to_owned(),
+            server: server.to_owned(),
+            rounds: 1,
+            cpu_s_per_gbit: cost,
+            latency_us: Some(Quantiles { p50, ..Quantiles::default() }),
+            ..Row::default()
+        };
+        let relay = [row("corelay", 0.1, 5_000.0), row("corelay 350 ms", 0.04, 170_000.0)];
+        let left = |peer: Row| {
+            let rows = [relay[0].clone(), relay[1].clone(), peer];
+            not_beaten(&rows, |all| all.p50)
+        };
+        assert_eq!(left(row("nginx-rtmp", 0.3, 7_000.0)), Some(0.0));
+        assert_eq!(left(row("peer", 0.06, 160_000.0)), Some(1.0));
+        assert_eq!(left(row("peer", 0.3, 1_000.0)), Some(1.0));
+        assert_eq!(not_beaten(&relay, |all| all.p50), None);
     }
 }

@@ -130,8 +130,8 @@ impl Client {
     }
 }
 
-/// RTMP's Acknowledgement (Adobe RTMP 1.0, 5.4.3) on chunk stream 2: what a player that does not parse
-/// sends now and then, so that the server sees it alive.
+/// RTMP's Acknowledgement (Adobe RTMP 1.0, 5.4.3) on chunk stream 2: what a player that does not
+/// parse sends now and then, so that the server sees it alive.
 pub fn acknowledgement(bytes_received: u64) -> [u8; 16] {
     let mut message = [2, 0, 0, 0, 0, 0, 4, 3, 0, 0, 0, 0, 0, 0, 0, 0];
     // The count wraps at 32 bits by definition.

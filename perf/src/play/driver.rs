@@ -21,6 +21,7 @@ pub(super) struct Driver {
     buffer: Vec<u8>,
     tally: Tally,
     begin_us: u64,
+    join_timeout_us: u64,
     /// Seats whose player has begun.
     begun: usize,
     ticked_us: u64,
@@ -31,7 +32,7 @@ pub(super) struct Driver {
 
 impl Driver {
     pub(super) fn new(seats: Seats, shared: Arc<Shared>, begin_us: u64) -> io::Result<Self> {
-        let Seats { seats, venues, churn_per_s, .. } = seats;
+        let Seats { seats, venues, churn_per_s, join_timeout_us, .. } = seats;
         let is_rtmp = |seat: &Seat| venues.get(seat.venue).is_some_and(|venue| venue.is_rtmp);
         let players = seats.iter().map(|seat| Player::new(seat.manner, is_rtmp(seat))).collect();
         Ok(Self {
@@ -43,6 +44,7 @@ impl Driver {
             buffer: vec![0; READ_BYTES],
             tally: Tally::default(),
             begin_us,
+            join_timeout_us,
             begun: 0,
             ticked_us: begin_us,
             churn_per_s,
@@ -71,8 +73,10 @@ impl Driver {
             }
             self.tick();
         }
-        self.players.iter().for_each(|player| player.finish(&mut self.tally));
-        Ok(self.tally)
+        let Self { players, mut tally, join_timeout_us, .. } = self;
+        let now_us = clock::now_us();
+        players.iter().for_each(|player| player.finish(now_us, join_timeout_us, &mut tally));
+        Ok(tally)
     }
 
     fn enter(&mut self, phase: Phase) {

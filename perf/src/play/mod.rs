@@ -1,15 +1,16 @@
 //! Many players of one or many streams, and what they saw.
 //!
-//! A run has three parts. The players join, evenly spread over the ramp; when all of them have their
-//! first keyframe or have failed, and things have settled for a moment, the window opens in which
-//! everything is measured; then all leave.
+//! A run has three parts. The players join, evenly spread over the ramp; when all of them have
+//! their first keyframe or have failed, and things have settled for a moment, the window opens in
+//! which everything is measured; then all leave.
 //!
 //! Invariants
-//! - A player has joined when its first video keyframe is complete (for a body that is not parsed, when
-//!   its first byte is there).
-//! - Sampled players are spread over the whole population and read by a thread of their own, so that
-//!   the figures about time speak of the server and not of the reading of the others.
-//! - Nothing outlives [`run`]: it ends after ramp, `join_timeout`, settling and window at the latest.
+//! - A player has joined when its first video keyframe is complete (for a body that is not parsed,
+//!   when its first byte is there).
+//! - Sampled players are spread over the whole population and read by a thread of their own, so
+//!   that the figures about time speak of the server and not of the reading of the others.
+//! - Nothing outlives [`run`]: it ends after ramp, `join_timeout`, settling and window at the
+//!   latest.
 
 mod driver;
 mod player;
@@ -46,7 +47,7 @@ pub struct PlayConfig {
     pub ramp_per_s: f64,
     /// Length of the window.
     pub window: Duration,
-    /// How long the last player may take to join.
+    /// How long a player may take to join, and how long the run waits for the last one.
     pub join_timeout: Duration,
     /// Players that parse all they get.
     pub sample: usize,
@@ -76,24 +77,27 @@ impl PlayConfig {
     }
 }
 
-/// An edge of the window.
+/// Where the window is when somebody is told of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Edge {
+pub enum Moment {
     /// It opens now: all have joined who will.
     Opens,
+    /// It has been open for this long.
+    Within(Duration),
     /// It closes now.
     Closes,
 }
 
-/// Plays. `edge` is called at both edges of the window, to read the server's figures there.
+/// Plays. `tell` is called when the window opens, about every 100 ms while it is open, and when it
+/// closes: to read the server's figures there.
 ///
 /// # Errors
-/// A host is not known, or the operating system refuses threads or descriptors. What happens to single
-/// players is in the result.
+/// A host is not known, or the operating system refuses threads or descriptors. What happens to
+/// single players is in the result.
 pub fn run(
     config: &PlayConfig,
     progress: &Progress,
-    edge: &mut dyn FnMut(Edge),
+    tell: &mut dyn FnMut(Moment),
 ) -> anyhow::Result<PlayResult> {
     let venues = config.targets.iter().map(Venue::new).collect::<anyhow::Result<Vec<_>>>()?;
     let total = config.players + config.slow.iter().map(|(players, _)| players).sum::<usize>();
@@ -114,7 +118,7 @@ pub fn run(
         };
         running.push(thread::Builder::new().name(format!("players-{number}")).spawn(work)?);
     }
-    let window_s = conduct(config, total as u64, &shared, begin_us, progress, edge);
+    let window_s = conduct(config, total as u64, &shared, begin_us, progress, tell);
     let mut tally = Tally::default();
     for thread in running {
         tally.add(thread.join().map_err(|_| anyhow::anyhow!("a thread of players panicked"))??);
@@ -130,7 +134,7 @@ fn conduct(
     shared: &Shared,
     begin_us: u64,
     progress: &Progress,
-    edge: &mut dyn FnMut(Edge),
+    tell: &mut dyn FnMut(Moment),
 ) -> f64 {
     let ramp_us = (total as f64 / config.ramp_per_s.max(0.001) * 1e6) as u64;
     let deadline_us = begin_us + ramp_us + config.join_timeout.as_micros() as u64;
@@ -146,7 +150,7 @@ fn conduct(
     }
     thread::sleep(SETTLE);
     let opened_us = clock::now_us();
-    edge(Edge::Opens);
+    tell(Moment::Opens);
     shared.enter(Phase::Measuring);
     let window_us = config.window.as_micros() as u64;
     progress.part("playing", window_us / 1_000_000);
@@ -158,10 +162,11 @@ fn conduct(
         let megabytes = shared.bytes.load(Ordering::Relaxed) >> 20;
         let closed = shared.closed.load(Ordering::Relaxed);
         progress.at(passed_us / 1_000_000, format!("{megabytes} MiB, {closed} closed"));
+        tell(Moment::Within(Duration::from_micros(passed_us)));
         thread::sleep(progress::INTERVAL.min(Duration::from_micros(window_us - passed_us)));
     }
     shared.enter(Phase::Leaving);
-    edge(Edge::Closes);
+    tell(Moment::Closes);
     (clock::now_us() - opened_us) as f64 / 1e6
 }
 
@@ -227,7 +232,7 @@ impl Shared {
 }
 
 /// From the last join to the window: bursts of late joiners are over by then.
-const SETTLE: Duration = Duration::from_millis(700);
+pub(crate) const SETTLE: Duration = Duration::from_millis(700);
 /// So that all threads are there when the first player begins.
 const START_DELAY_US: u64 = 10_000;
 /// Descriptors of the process beside the players' sockets.

@@ -1,5 +1,7 @@
 //! One player: joins, then parses, counts or reads slowly.
 
+mod upkeep;
+
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
@@ -11,7 +13,7 @@ use super::result::Tally;
 use super::sampler::{Sampler, is_keyframe};
 use super::seats::Manner;
 use super::{Shared, Venue};
-use crate::client::{Client, Received, acknowledgement};
+use crate::client::{Client, Received};
 use crate::sys::epoll::{Epoll, Ready};
 use crate::sys::socket;
 
@@ -293,82 +295,5 @@ impl Player {
     }
 }
 
-/// What happens by the clock.
-impl Player {
-    /// The window opens: nothing before it counts.
-    pub(super) fn open_window(&mut self) {
-        self.window_bytes = 0;
-        self.stalled = false;
-        if let Stage::Parsing(talk) = &mut self.stage {
-            talk.sampler.open_window();
-        }
-    }
-
-    /// Looks after the player every [`TICK_US`](super::driver::TICK_US).
-    pub(super) fn tick(&mut self, passed_us: u64, common: &mut Common<'_>) {
-        if let (Stage::Counting, Manner::Slow { bytes_per_s }) = (&self.stage, self.manner) {
-            let budget = bytes_per_s * passed_us / 1_000_000;
-            if budget > 0
-                && let Reading::Over(why) = self.count(budget as usize, common)
-            {
-                return self.end(why, common);
-            }
-        } else if matches!(self.stage, Stage::Counting | Stage::Parsing(_))
-            && !self.stalled
-            && common.now_us.saturating_sub(self.heard_us) > STALL_US
-        {
-            self.stalled = true;
-            common.tally.stalls += 1;
-        }
-        self.acknowledge(common.now_us);
-    }
-
-    /// Tells an RTMP server what a player that does not parse has received.
-    fn acknowledge(&mut self, now_us: u64) {
-        if !self.is_rtmp || !matches!(self.stage, Stage::Counting) {
-            return;
-        }
-        let due = self.bytes - self.acknowledged_bytes >= ACKNOWLEDGE_BYTES
-            || now_us.saturating_sub(self.acknowledged_us) >= ACKNOWLEDGE_US;
-        if let (true, Some(fd)) = (due, &self.fd) {
-            (self.acknowledged_bytes, self.acknowledged_us) = (self.bytes, now_us);
-            // A socket without room for 16 bytes is not in need of a sign of life.
-            let _ = socket::send(socket::raw(fd), &acknowledgement(self.bytes));
-        }
-    }
-
-    /// Leaves on purpose, if it only counts; says whether it did.
-    pub(super) fn leave(&mut self) -> bool {
-        let leaves = matches!(self.stage, Stage::Counting) && self.manner == Manner::Count;
-        if leaves {
-            (self.stage, self.fd) = (Stage::Away, None);
-        }
-        leaves
-    }
-
-    /// Adds its bytes at the end of the run.
-    pub(super) fn finish(&self, tally: &mut Tally) {
-        tally.window_bytes_sum += self.window_bytes;
-        let healthy = !matches!(self.manner, Manner::Slow { .. });
-        match self.stage {
-            Stage::Counting | Stage::Parsing(_) if healthy => {
-                tally.window_bytes.push(self.window_bytes);
-            }
-            // Whoever is still waiting at the end has failed to join.
-            Stage::Joining(_) => {
-                tally.failed += 1;
-                tally.reason("no keyframe within the time to join".to_owned());
-            }
-            _ => {}
-        }
-    }
-}
-
-/// Without data for this long a player has stalled.
-const STALL_US: u64 = 1_000_000;
 /// Small, so that the server sees a slow player behind at once rather than after megabytes.
 const SLOW_RECEIVE_BUFFER_BYTES: usize = 64 << 10;
-/// As often as a player with the usual window of 2.5 MB sends acknowledgements.
-const ACKNOWLEDGE_BYTES: u64 = 2_500_000;
-/// Well within the time servers wait for an answer to a ping, which is not parsed here.
-const ACKNOWLEDGE_US: u64 = 15_000_000;

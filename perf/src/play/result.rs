@@ -13,6 +13,7 @@ pub(super) struct Tally {
     pub(super) joined: u64,
     pub(super) rejoined: u64,
     pub(super) failed: u64,
+    pub(super) left_early: u64,
     pub(super) closed: u64,
     pub(super) slow_closed: u64,
     pub(super) stalls: u64,
@@ -49,6 +50,7 @@ impl Tally {
         self.joined += other.joined;
         self.rejoined += other.rejoined;
         self.failed += other.failed;
+        self.left_early += other.left_early;
         self.closed += other.closed;
         self.slow_closed += other.slow_closed;
         self.stalls += other.stalls;
@@ -79,6 +81,7 @@ impl Tally {
             joined: self.joined,
             rejoined: self.rejoined,
             failed: self.failed,
+            left_early: self.left_early,
             closed: self.closed,
             slow_closed: self.slow_closed,
             reasons: self.reasons,
@@ -110,8 +113,11 @@ pub struct PlayResult {
     pub joined: u64,
     /// Joins of players that had left on purpose.
     pub rejoined: u64,
-    /// Players that got no keyframe.
+    /// Players that got no keyframe: refused, closed before it, or it took longer than the time to
+    /// join.
     pub failed: u64,
+    /// Players whose join was cut off by the end of the run before that time was over.
+    pub left_early: u64,
     /// Players that the server closed while they played, the slow ones aside.
     pub closed: u64,
     /// Slow players that the server closed.

@@ -77,8 +77,8 @@ pub(super) fn is_keyframe(media: &MediaMessage) -> bool {
     }
 }
 
-/// Sends that follow each other faster than this are one burst: a server that gathers 13 ms or more is
-/// told from one that needs several calls for one burst.
+/// Sends that follow each other faster than this are one burst: a server that gathers 13 ms or more
+/// is told from one that needs several calls for one burst.
 const BURST_GAP_US: u64 = 2_000;
 /// FrameType, CodecID and the Enhanced RTMP bit in an FLV video tag (Annex E.4.3.1; E-RTMP).
 const FRAME_TYPE_KEY: u8 = 1;

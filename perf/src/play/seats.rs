@@ -36,6 +36,8 @@ pub(super) struct Seats {
     pub(super) sampled: bool,
     /// Its share of the players that leave and come back, per second.
     pub(super) churn_per_s: f64,
+    /// Who waits longer than this for a keyframe has failed.
+    pub(super) join_timeout_us: u64,
 }
 
 /// Deals the players out: those of a kind evenly over the order in which they begin.
@@ -65,6 +67,7 @@ pub(super) fn assign(config: &PlayConfig, venues: &[Venue]) -> Vec<Seats> {
         venues: venues.to_vec(),
         sampled: thread == threads,
         churn_per_s,
+        join_timeout_us: config.join_timeout.as_micros() as u64,
     };
     occupied.map(with_venues).collect()
 }

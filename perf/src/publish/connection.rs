@@ -40,7 +40,8 @@ impl Connection {
         socket::raw(&self.fd)
     }
 
-    /// Its socket is ready: sends and reads what can be; true when the server has just taken the stream.
+    /// Its socket is ready: sends and reads what can be; true when the server has just taken the
+    /// stream.
     ///
     /// # Errors
     /// Why the connection is over.

@@ -4,6 +4,7 @@
 //! A group of pictures is one keyframe of [`KEYFRAME_WEIGHT`] times the size of the other frames.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::BufMut;
 use corelay_codecs::amf::{Object, Value, amf0};
@@ -23,6 +24,14 @@ pub struct Shape {
     pub frame_rate: u32,
     /// Frames from one keyframe to the next, 1 at the least.
     pub gop_frames: u32,
+}
+
+impl Shape {
+    /// From one keyframe to the next.
+    pub fn keyframe_interval(&self) -> Duration {
+        let frames = f64::from(self.gop_frames.max(1));
+        Duration::from_secs_f64(frames / f64::from(self.frame_rate.max(1)))
+    }
 }
 
 impl Default for Shape {
@@ -176,8 +185,8 @@ fn configuration_record() -> Vec<u8> {
     record
 }
 
-/// A sequence parameter set (ITU-T H.264 7.3.2.1.1) put down bit by bit: Constrained Baseline, level
-/// 3.1, 80 x 45 macroblocks without cropping, picture order count type 2, no VUI.
+/// A sequence parameter set (ITU-T H.264 7.3.2.1.1) put down bit by bit: Constrained Baseline,
+/// level 3.1, 80 x 45 macroblocks without cropping, picture order count type 2, no VUI.
 const SPS: &[u8] = &[0x67, 0x42, 0xC0, 0x1F, 0xDA, 0x01, 0x40, 0x16, 0xE4];
 /// Its picture parameter set: the first, CAVLC, one slice group.
 const PPS: &[u8] = &[0x68, 0xCE, 0x3C, 0x80];

@@ -1,8 +1,8 @@
 //! Publishers of one or many streams, at the pace of their media.
 //!
 //! Invariants
-//! - Frames leave when their time has come, never earlier; how much later is measured, because a late
-//!   publisher makes a server look late.
+//! - Frames leave when their time has come, never earlier; how much later is measured, because a
+//!   late publisher makes a server look late.
 //! - A publisher whose server does not take its frames holds `driver::UNSENT_BYTES_MAX` at most; it
 //!   then leaves frames out and counts them.
 

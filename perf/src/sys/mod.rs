@@ -4,4 +4,5 @@ pub mod clock;
 pub mod epoll;
 pub mod process;
 pub mod socket;
+pub mod syscalls;
 pub mod threads;
