@@ -12,9 +12,11 @@ pub mod amf;
 pub mod codec;
 pub mod container;
 pub mod sink;
+pub mod ts_block;
 
 pub use access_unit::{
     AccessUnit, FlvBody, Timestamp, TrackFilter, TrackId, TrackInfo, TrackKind, UnitKind,
 };
 pub use codec::CodecId;
 pub use sink::ByteSink;
+pub use ts_block::TsBlock;

@@ -1,5 +1,7 @@
 //! AAC: AudioSpecificConfig (ISO/IEC 14496-3 1.6.2.1).
 
+pub mod adts;
+
 use super::CodecId;
 use super::bits::BitReader;
 use crate::access_unit::TrackInfo;
@@ -17,6 +19,8 @@ pub struct AudioSpecificConfig {
     pub channels: u8,
     /// Samples per second after spectral band replication; 0 when that is not signalled.
     pub sbr_sample_rate_hz: u32,
+    /// frameLengthFlag: frames have 960 samples (480 in the low delay types), not 1,024 (512).
+    pub has_short_frames: bool,
     /// Parametric stereo is signalled: one coded channel becomes two.
     pub parametric_stereo: bool,
 }
@@ -26,23 +30,7 @@ impl AudioSpecificConfig {
     /// PS are found in both places where they can be signalled explicitly (1.6.5.1).
     pub fn parse(config: &[u8]) -> Option<Self> {
         let mut reader = BitReader::new(config);
-        let mut object_type = read_object_type(&mut reader)?;
-        let mut parsed = Self {
-            sample_rate_hz: read_sample_rate(&mut reader)?,
-            channel_configuration: reader.u8(4)?,
-            ..Self::default()
-        };
-        parsed.channels = channels_of(parsed.channel_configuration);
-        let is_hierarchical = matches!(object_type, OBJECT_SBR | OBJECT_PS);
-        if is_hierarchical {
-            parsed.parametric_stereo = object_type == OBJECT_PS;
-            parsed.sbr_sample_rate_hz = read_sample_rate(&mut reader)?;
-            object_type = read_object_type(&mut reader)?;
-            if object_type == OBJECT_ER_BSAC {
-                let _extension_channel_configuration = reader.bits(4)?;
-            }
-        }
-        parsed.object_type = object_type;
+        let (mut parsed, is_hierarchical) = Self::read(&mut reader)?;
         // What is missing from here on only hides details.
         if parsed.read_ga_specific_config(&mut reader).is_some() && !is_hierarchical {
             parsed.read_sync_extension(&mut reader);
@@ -50,12 +38,53 @@ impl AudioSpecificConfig {
         Some(parsed)
     }
 
+    /// Reads a configuration in front of other fields, as LATM has it, where nothing may be missing
+    /// and nothing follows that is not announced.
+    pub(super) fn read_exactly(reader: &mut BitReader<'_>) -> Option<Self> {
+        let (mut parsed, _) = Self::read(reader)?;
+        parsed.read_ga_specific_config(reader)?;
+        Some(parsed)
+    }
+
+    /// Samples of a frame of the core coder.
+    pub fn frame_samples(&self) -> u32 {
+        match (self.object_type, self.has_short_frames) {
+            (OBJECT_LD | OBJECT_ELD, true) => 480,
+            (OBJECT_LD | OBJECT_ELD, false) => 512,
+            (_, true) => 960,
+            (_, false) => adts::FRAME_SAMPLES,
+        }
+    }
+
+    /// Up to the configuration of the core coder; the second value tells that SBR is signalled in
+    /// front of it.
+    fn read(reader: &mut BitReader<'_>) -> Option<(Self, bool)> {
+        let mut object_type = read_object_type(reader)?;
+        let mut parsed = Self {
+            sample_rate_hz: read_sample_rate(reader)?,
+            channel_configuration: reader.u8(4)?,
+            ..Self::default()
+        };
+        parsed.channels = channels_of(parsed.channel_configuration);
+        let is_hierarchical = matches!(object_type, OBJECT_SBR | OBJECT_PS);
+        if is_hierarchical {
+            parsed.parametric_stereo = object_type == OBJECT_PS;
+            parsed.sbr_sample_rate_hz = read_sample_rate(reader)?;
+            object_type = read_object_type(reader)?;
+            if object_type == OBJECT_ER_BSAC {
+                let _extension_channel_configuration = reader.bits(4)?;
+            }
+        }
+        parsed.object_type = object_type;
+        Some((parsed, is_hierarchical))
+    }
+
     /// GASpecificConfig: 4.4.1. `None` where the object type has another one or it is cut.
     fn read_ga_specific_config(&mut self, reader: &mut BitReader<'_>) -> Option<()> {
         if !matches!(self.object_type, 1..=4 | 6 | 7 | 17 | 19..=23) {
             return None;
         }
-        let _frame_length_flag = reader.flag()?;
+        self.has_short_frames = reader.flag()?;
         if reader.flag()? {
             let _core_coder_delay = reader.bits(14)?;
         }
@@ -182,6 +211,8 @@ fn profile_name(object_type: u8, has_sbr: bool, has_parametric_stereo: bool) -> 
 const OBJECT_SBR: u8 = 5;
 const OBJECT_PS: u8 = 29;
 const OBJECT_ER_BSAC: u8 = 22;
+const OBJECT_LD: u8 = 23;
+const OBJECT_ELD: u8 = 39;
 const SYNC_EXTENSION_SBR: u32 = 0x2B7;
 const SYNC_EXTENSION_PS: u32 = 0x548;
 

@@ -1,5 +1,7 @@
 //! AV1: the configuration record (AV1 in ISO-BMFF 2.3.3) and the sequence header OBU (AV1 5.5).
 
+pub mod unit;
+
 use super::CodecId;
 use super::bits::BitReader;
 use crate::access_unit::TrackInfo;

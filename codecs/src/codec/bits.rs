@@ -47,6 +47,23 @@ impl<'a> BitReader<'a> {
         self.at = self.at.next_multiple_of(8);
     }
 
+    /// Bits read so far.
+    pub(super) fn position(&self) -> usize {
+        self.at
+    }
+
+    /// The next `count` bytes, which may start at any bit.
+    pub(super) fn bytes(&mut self, count: usize) -> Option<Vec<u8>> {
+        let (first, shift) = (self.at / 8, self.at % 8);
+        self.skip(count.checked_mul(8)?)?;
+        let bytes = self.bytes.get(first..)?;
+        if shift == 0 {
+            return bytes.get(..count).map(<[u8]>::to_vec);
+        }
+        let pairs = bytes.iter().zip(bytes.iter().skip(1)).take(count);
+        Some(pairs.map(|(high, low)| high << shift | low >> (8 - shift)).collect())
+    }
+
     /// Bits not read yet.
     pub(super) fn bits_left(&self) -> usize {
         (self.bytes.len() * 8).saturating_sub(self.at)

@@ -5,6 +5,8 @@
 //! breaks the limits of the level it declares or has bytes behind its end: encoders in the field do
 //! both, and h264-reader, which the tests compare with, refuses both.
 
+pub mod nal;
+
 use super::CodecId;
 use super::bits::{BitReader, unescape};
 use crate::access_unit::TrackInfo;
@@ -103,6 +105,12 @@ fn read_chroma(reader: &mut BitReader<'_>, profile_idc: u8) -> Option<u32> {
     let _bit_depth_luma_minus8 = reader.ue()?;
     let _bit_depth_chroma_minus8 = reader.ue()?;
     let _qpprime_y_zero_transform_bypass = reader.flag()?;
+    skip_scaling_lists(reader, chroma_format_idc)?;
+    Some(if separate_colour_planes { 0 } else { chroma_format_idc })
+}
+
+/// seq_scaling_matrix_present_flag and what follows it.
+fn skip_scaling_lists(reader: &mut BitReader<'_>, chroma_format_idc: u32) -> Option<()> {
     if reader.flag()? {
         let lists = if chroma_format_idc == 3 { 12 } else { 8 };
         for list in 0..lists {
@@ -111,7 +119,7 @@ fn read_chroma(reader: &mut BitReader<'_>, profile_idc: u8) -> Option<u32> {
             }
         }
     }
-    Some(if separate_colour_planes { 0 } else { chroma_format_idc })
+    Some(())
 }
 
 /// scaling_list(): 7.3.2.1.1.1.
@@ -130,6 +138,11 @@ fn skip_scaling_list(reader: &mut BitReader<'_>, size: u32) -> Option<()> {
 
 fn skip_frame_num_and_order(reader: &mut BitReader<'_>) -> Option<()> {
     let _log2_max_frame_num_minus4 = reader.ue()?;
+    skip_frame_num_tail(reader)
+}
+
+/// What follows log2_max_frame_num_minus4 up to the picture size.
+fn skip_frame_num_tail(reader: &mut BitReader<'_>) -> Option<()> {
     match reader.ue()? {
         0 => reader.skip_golomb(1)?,
         1 => {

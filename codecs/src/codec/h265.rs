@@ -4,6 +4,8 @@
 //! scuffle-h265 reads more, but its arithmetic overflows on one damaged parameter set in eighty, so
 //! it serves the tests only.
 
+pub mod nal;
+
 use super::CodecId;
 use super::bits::{BitReader, unescape};
 use super::h264::skip_vui_up_to_chroma_location;

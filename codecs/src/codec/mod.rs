@@ -10,6 +10,7 @@
 
 pub mod aac;
 pub mod ac3;
+pub mod annexb;
 pub mod av1;
 mod bits;
 pub mod flac;
@@ -18,6 +19,7 @@ pub mod g711;
 pub mod h264;
 pub mod h265;
 pub mod h266;
+pub mod latm;
 pub mod mp3;
 pub mod opus;
 pub mod speex;
@@ -60,6 +62,8 @@ pub enum CodecId {
     Aac,
     /// MPEG-1/2/2.5 layer III: ISO/IEC 11172-3, 13818-3.
     Mp3,
+    /// MPEG-1/2 layer II (and I): ISO/IEC 11172-3, 13818-3. FLV cannot carry it.
+    Mp2,
     /// Opus: RFC 6716.
     Opus,
     /// FLAC: RFC 9639.
@@ -124,6 +128,11 @@ impl CodecId {
     /// Name in the API, as SRS writes it: "H264".
     pub fn api_name(self) -> &'static str {
         self.row().api_name
+    }
+
+    /// True when FLV and RTMP have a way to carry the codec.
+    pub fn fits_flv(self) -> bool {
+        self.row().fourcc.is_some() || !self.row().flv_ids.is_empty()
     }
 
     /// Kind of track that the codec makes.
@@ -243,6 +252,7 @@ pub static CODECS: &[CodecRow] = &[
         fourcc: Some(*b".mp3"), flv_ids: &[2, 14], from_frame: Some(mp3::from_frame),
         ..audio(CodecId::Mp3, "MP3", "MP3")
     },
+    CodecRow { from_frame: Some(mp3::from_mp2_frame), ..audio(CodecId::Mp2, "MP2", "MP2") },
     CodecRow {
         fourcc: Some(*b"Opus"), from_config: Some(opus::from_config),
         ..audio(CodecId::Opus, "Opus", "Opus")

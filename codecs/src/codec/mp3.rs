@@ -1,5 +1,5 @@
-//! MPEG audio layer III, and layers I and II where a sender calls them MP3: ISO/IEC 11172-3
-//! 2.4.1.3, 13818-3, and the unofficial MPEG 2.5.
+//! MPEG audio, layers I to III: ISO/IEC 11172-3 2.4.1.3, 13818-3, and the unofficial MPEG 2.5. In
+//! FLV a sender may call all of them MP3.
 //!
 //! ```text
 //! | 11 sync | 2 version | 2 layer | 1 crc | 4 bit rate | 2 rate | 1 pad | 1 private | 2 mode | ..
@@ -17,9 +17,16 @@ pub struct FrameHeader {
     pub sample_rate_hz: u32,
     /// 1 or 2.
     pub channels: u8,
+    /// Samples of the frame: 384, 576 or 1,152.
+    pub samples: u32,
+    /// Bytes of the frame, header included; `None` when the header does not say (free format).
+    pub frame_size: Option<usize>,
 }
 
 impl FrameHeader {
+    /// Bytes that [`parse`](Self::parse) needs.
+    pub const SIZE: usize = 4;
+
     /// Reads the header at the front of a frame; `None` when it is not one.
     pub fn parse(frame: &[u8]) -> Option<Self> {
         let &[b0, b1, b2, b3] = frame.first_chunk::<4>()?;
@@ -43,7 +50,22 @@ impl FrameHeader {
             _ => return None,
         };
         let channels = if b3 >> 6 == MODE_MONO { 1 } else { 2 };
-        Some(Self { layer, sample_rate_hz: mpeg1_rate_hz / divisor, channels })
+        let sample_rate_hz = mpeg1_rate_hz / divisor;
+        let is_mpeg1 = divisor == 1;
+        let samples = match layer {
+            1 => 384,
+            3 if !is_mpeg1 => 576,
+            _ => 1152,
+        };
+        let bit_rate = bit_rate_kbps(layer, is_mpeg1, b2 >> 4)? * 1000;
+        let padding = u32::from(b2 >> 1 & 1);
+        // Layer I counts in slots of four bytes (2.4.3.1).
+        let size = match layer {
+            1 => (12 * bit_rate / sample_rate_hz + padding) * 4,
+            _ => samples / 8 * bit_rate / sample_rate_hz + padding,
+        };
+        let frame_size = (bit_rate > 0).then_some(size as usize);
+        Some(Self { layer, sample_rate_hz, channels, samples, frame_size })
     }
 }
 
@@ -57,6 +79,23 @@ pub fn from_frame(frame: &[u8]) -> Option<TrackInfo> {
         channels: header.channels,
         ..TrackInfo::default()
     })
+}
+
+/// Reads the parameters from the first frame of a stream that is called MP2.
+pub fn from_mp2_frame(frame: &[u8]) -> Option<TrackInfo> {
+    Some(TrackInfo { codec: CodecId::Mp2, ..from_frame(frame)? })
+}
+
+/// bitrate_index in kbit/s (2.4.2.3; 13818-3 2.4.2.3); 0 is the free format, `None` forbidden.
+fn bit_rate_kbps(layer: u8, is_mpeg1: bool, index: u8) -> Option<u32> {
+    let row: &[u32; 15] = match (is_mpeg1, layer) {
+        (true, 1) => &[0, 32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448],
+        (true, 2) => &[0, 32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384],
+        (true, _) => &[0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320],
+        (false, 1) => &[0, 32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256],
+        (false, _) => &[0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160],
+    };
+    row.get(usize::from(index)).copied()
 }
 
 const MODE_MONO: u8 = 3;

@@ -7,3 +7,5 @@
 //! [`AccessUnit`](crate::AccessUnit)s. Nothing else in this crate names a container.
 
 pub mod flv;
+pub mod mpegts;
+pub mod rtp;

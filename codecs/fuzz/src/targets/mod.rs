@@ -5,6 +5,16 @@ pub mod amf3;
 pub mod codec_config;
 pub mod flv_stream;
 pub mod flv_tag;
+pub mod latm;
+pub mod nal_units;
+pub mod rtp;
+pub mod ts_align;
+pub mod ts_analysis;
+pub mod ts_demux;
+pub mod ts_mux;
+pub mod ts_pes;
+pub mod ts_psi;
+pub mod ts_streams;
 
 /// A target: its name, which is also that of its corpus folder, and its function.
 pub type Target = (&'static str, fn(&[u8]));
@@ -16,4 +26,14 @@ pub const ALL: &[Target] = &[
     ("codec_config", codec_config::run),
     ("flv_stream", flv_stream::run),
     ("flv_tag", flv_tag::run),
+    ("latm", latm::run),
+    ("nal_units", nal_units::run),
+    ("rtp", rtp::run),
+    ("ts_align", ts_align::run),
+    ("ts_analysis", ts_analysis::run),
+    ("ts_demux", ts_demux::run),
+    ("ts_mux", ts_mux::run),
+    ("ts_pes", ts_pes::run),
+    ("ts_psi", ts_psi::run),
+    ("ts_streams", ts_streams::run),
 ];
