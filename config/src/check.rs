@@ -146,19 +146,24 @@ fn policy(config: &Config, policy: &Policy, at: &[&str], checker: &Checker<'_>) 
 }
 
 fn listeners(config: &Config, checker: &Checker<'_>) {
-    let (rtmp_path, http_path) = (Path::of(&["rtmp", "listen"]), Path::of(&["http", "listen"]));
-    if config.rtmp.listen.is_empty() && config.http.listen.is_empty() {
-        let remedy = "name an address under [rtmp] or [http]";
+    let lists = [
+        (Path::of(&["rtmp", "listen"]), &config.rtmp.listen),
+        (Path::of(&["http", "listen"]), &config.http.listen),
+        (Path::of(&["ts", "listen"]), &config.ts.listen),
+    ];
+    if lists.iter().all(|(_, listeners)| listeners.is_empty()) {
+        let remedy = "name an address under [rtmp], [http] or [ts]";
         let what = "nothing is listened on".to_owned();
-        checker.refuse(&[&rtmp_path, &http_path], what, remedy);
+        let paths: Vec<&Path> = lists.iter().map(|(path, _)| path).collect();
+        checker.refuse(&paths, what, remedy);
     }
-    let rtmp = placed(&config.rtmp.listen, &rtmp_path, checker);
-    let http = placed(&config.http.listen, &http_path, checker);
-    for (path, listener) in rtmp.iter().chain(&http) {
+    let placed: Vec<_> =
+        lists.iter().flat_map(|(path, listeners)| placed(listeners, path, checker)).collect();
+    for (path, listener) in &placed {
         listener_cores(config, listener, &path.key("cores"), checker);
     }
     let admin = config.admin.listen.map(|address| (Path::of(&["admin", "listen"]), address));
-    let media = rtmp.into_iter().chain(http).map(|(path, listener)| (path, listener.address));
+    let media = placed.into_iter().map(|(path, listener)| (path, listener.address));
     conflicts(&media.chain(admin).collect::<Vec<_>>(), checker);
 }
 

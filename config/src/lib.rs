@@ -38,11 +38,13 @@ mod http;
 mod limits;
 mod listener;
 mod load;
+mod media_url;
 mod problem;
 mod rtmp;
 mod section;
 mod syntax;
 mod tcp;
+mod ts;
 
 pub use admin::{Admin, LogFormat, Logging};
 pub use applications::{Applications, Flush, Policy, Start, Takeover};
@@ -50,9 +52,13 @@ pub use cores::{Cores, Idle};
 pub use http::Http;
 pub use limits::{Limits, Memory};
 pub use listener::Listener;
+pub use media_url::{
+    DatagramAddress, Endpoint, Host, Interface, MediaUrl, MediaUrlError, Pace, Side, UrlOptions,
+};
 pub use problem::{Problem, Problems};
 pub use rtmp::Rtmp;
 pub use tcp::Tcp;
+pub use ts::Ts;
 
 use serde::Serialize;
 
@@ -70,6 +76,8 @@ pub struct Config {
     pub rtmp: Rtmp,
     /// `[http]`
     pub http: Http,
+    /// `[ts]`
+    pub ts: Ts,
     /// `[tcp]`
     pub tcp: Tcp,
     /// `[admin]`

@@ -11,7 +11,7 @@ use crate::document::{self, Layer};
 use crate::problem::{Problem, Problems, Report, Source};
 use crate::section::Section;
 use crate::syntax;
-use crate::{Admin, Applications, Config, Cores, Http, Limits, Logging, Memory, Rtmp, Tcp};
+use crate::{Admin, Applications, Config, Cores, Http, Limits, Logging, Memory, Rtmp, Tcp, Ts};
 
 const SHIPPED_TEXT: &str = include_str!("../corelay.toml");
 const SHIPPED_NAME: &str = "corelay.toml (shipped)";
@@ -83,6 +83,7 @@ impl Config {
             memory: section.section("memory", Memory::read),
             rtmp: section.section("rtmp", Rtmp::read),
             http: section.section("http", Http::read),
+            ts: section.section("ts", Ts::read),
             tcp: section.section("tcp", Tcp::read),
             admin: section.section("admin", Admin::read),
             logging: section.section("logging", Logging::read),

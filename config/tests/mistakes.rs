@@ -163,8 +163,9 @@ fn the_operator_s_listener_is_blamed_rather_than_the_default_in_its_way() {
 #[test]
 fn a_server_that_listens_nowhere_is_refused() {
     assert_problems(
-        "[rtmp]\nlisten = []\n[http]\nlisten = []\n",
-        &["2:10: rtmp.listen: nothing is listened on; name an address under [rtmp] or [http]"],
+        "[rtmp]\nlisten = []\n[http]\nlisten = []\n[ts]\nlisten = []\n",
+        &["2:10: rtmp.listen: nothing is listened on; name an address under [rtmp], [http] or \
+           [ts]"],
     );
     assert_eq!(problems("[rtmp]\nlisten = []\n"), "no problem");
 }

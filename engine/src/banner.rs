@@ -13,12 +13,17 @@ pub fn text(listening: &[(&'static str, SocketAddr)]) -> String {
     if let Some(rtmp) = first("rtmp") {
         let host = host(*rtmp, 1935);
         let _ = writeln!(text, "publish to   rtmp://{host}/live/NAME");
-        let _ = writeln!(text, "play from    rtmp://{host}/live/NAME");
+    }
+    if let Some(ts) = first("ts") {
+        let _ = writeln!(text, "             tcp://{} (MPEG-TS)", host(*ts, 0));
+    }
+    if let Some(rtmp) = first("rtmp") {
+        let _ = writeln!(text, "play from    rtmp://{}/live/NAME", host(*rtmp, 1935));
     }
     if let Some(http) = first("http") {
         let host = host(*http, 80);
-        let _ = writeln!(text, "             http://{host}/live/NAME.flv");
-        let _ = writeln!(text, "             ws://{host}/live/NAME.flv");
+        let _ = writeln!(text, "             http://{host}/live/NAME.flv (or .ts)");
+        let _ = writeln!(text, "             ws://{host}/live/NAME.flv (or .ts)");
     }
     if let Some(admin) = first("admin") {
         let _ = writeln!(text, "look into    http://{}/api/v1/streams", host(*admin, 80));
@@ -47,12 +52,15 @@ mod tests {
         let listening = [
             ("rtmp", at("0.0.0.0:1935")),
             ("http", at("[::]:8080")),
+            ("ts", at("0.0.0.0:9999")),
             ("admin", at("127.0.0.1:1985")),
         ];
         let text = text(&listening);
         assert!(text.contains("listening rtmp 0.0.0.0:1935\n"));
         assert!(text.contains("publish to   rtmp://127.0.0.1/live/NAME\n"));
-        assert!(text.contains(" http://127.0.0.1:8080/live/NAME.flv\n"));
+        assert!(text.contains("play from    rtmp://127.0.0.1/live/NAME\n"));
+        assert!(text.contains(" tcp://127.0.0.1:9999 (MPEG-TS)\n"));
+        assert!(text.contains(" http://127.0.0.1:8080/live/NAME.flv (or .ts)\n"));
         assert!(text.contains("http://127.0.0.1:1985/api/v1/streams\n"));
         assert!(text.ends_with("\nready\n"));
     }

@@ -2,9 +2,10 @@
 //!
 //! # The data path
 //!
-//! 1. A connection is accepted by one core and stays there ([`shard`]). Its task reads into the core's one
-//!    buffer and hands the bytes to its protocol's session through a driver ([`driver`]).
-//! 2. A publisher's messages become access units: slices of the buffer they were reassembled in.
+//! 1. A connection is accepted by one core and stays there ([`shard`]). When it is ready, the core's loop
+//!    reads it into the core's one buffer and hands the bytes to its protocol's session through a driver
+//!    ([`driver`]).
+//! 2. A publisher's messages or packets become access units.
 //! 3. The core that owns the stream ([`hub::StreamKey::owner`]) puts them on the stream's timeline, and
 //!    keeps what a late joiner needs. If that is another core, they go there by the [`mesh`].
 //! 4. The owner hands each unit to every core with viewers of the stream, itself included: one ring slot
@@ -33,6 +34,7 @@ pub mod logging;
 pub mod mesh;
 pub mod net;
 pub mod preflight;
+pub mod probe;
 pub mod rt;
 mod server;
 pub mod shard;

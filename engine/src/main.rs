@@ -4,8 +4,8 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Parser;
-use corelay::{Server, StartError, banner, logging, preflight};
+use clap::{Parser, Subcommand};
+use corelay::{Server, StartError, banner, logging, preflight, probe};
 use corelay_config::Config;
 
 #[global_allocator]
@@ -13,8 +13,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// A thread-per-core, low-latency live media relay.
 #[derive(Parser)]
-#[command(version)]
+#[command(version, args_conflicts_with_subcommands = true)]
 struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// Settings; what the file does not say is as shipped (see --dump).
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -26,9 +28,19 @@ struct Arguments {
     dump: bool,
 }
 
+#[derive(Subcommand)]
+enum Command {
+    /// Look at a transport stream: where it comes from, what is in it, what is wrong with it.
+    Probe(probe::Arguments),
+}
+
 fn main() -> ExitCode {
     preflight::use_small_pages();
+    preflight::keep_freed_memory();
     let arguments = Arguments::parse();
+    if let Some(Command::Probe(arguments)) = &arguments.command {
+        return probe::run(arguments);
+    }
     let config = match Config::load(arguments.config.as_deref()) {
         Ok(config) => config,
         Err(problems) => return fail(&problems.to_string()),

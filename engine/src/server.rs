@@ -169,9 +169,12 @@ impl Listeners {
     fn open(config: &Config, cores: usize) -> Result<Self, ListenError> {
         let mut all = Self { of_core: (0..cores).map(|_| Vec::new()).collect(), addresses: vec![] };
         let tcp = TcpOptions::from_config(&config.tcp);
-        for (protocol, listeners) in
-            [(Protocol::Rtmp, &config.rtmp.listen), (Protocol::Http, &config.http.listen)]
-        {
+        let lists = [
+            (Protocol::Rtmp, &config.rtmp.listen),
+            (Protocol::Http, &config.http.listen),
+            (Protocol::Ts, &config.ts.listen),
+        ];
+        for (protocol, listeners) in lists {
             for listener in listeners {
                 all.add(protocol, listener, config.tcp.accept_burst, &tcp)?;
             }

@@ -1,4 +1,4 @@
-//! Chromium with mpegts.js plays HTTP-FLV and WebSocket-FLV from the relay.
+//! Chromium with mpegts.js plays FLV and transport streams, over HTTP and WebSocket, from the relay.
 
 mod support;
 
@@ -29,20 +29,31 @@ fn play_in_browser(relay: &Relay, url: &str) {
     assert_eq!(report["audio"], true, "sound was decoded: {report}");
 }
 
+/// Publishes with ffmpeg, and plays what `url` makes of the relay.
+fn publish_and_play(url: impl Fn(&Relay) -> String) {
+    let relay = Relay::start("");
+    let rtmp = relay.rtmp_url("live", "test");
+    let _publisher = ffmpeg::publish_forever(relay.scratch(), Media::AudioVideo, &rtmp);
+    relay.await_publisher("live", "test");
+    play_in_browser(&relay, &url(&relay));
+}
+
 #[test]
 fn chromium_plays_http_flv() {
-    let relay = Relay::start("");
-    let url = relay.rtmp_url("live", "test");
-    let _publisher = ffmpeg::publish_forever(relay.scratch(), Media::AudioVideo, &url);
-    relay.await_publisher("live", "test");
-    play_in_browser(&relay, &relay.flv_url("live", "test"));
+    publish_and_play(|relay| relay.flv_url("live", "test"));
 }
 
 #[test]
 fn chromium_plays_websocket_flv() {
-    let relay = Relay::start("");
-    let url = relay.rtmp_url("live", "test");
-    let _publisher = ffmpeg::publish_forever(relay.scratch(), Media::AudioVideo, &url);
-    relay.await_publisher("live", "test");
-    play_in_browser(&relay, &relay.ws_url("live", "test"));
+    publish_and_play(|relay| relay.ws_url("live", "test"));
+}
+
+#[test]
+fn chromium_plays_http_ts() {
+    publish_and_play(|relay| relay.ts_url("live", "test"));
+}
+
+#[test]
+fn chromium_plays_websocket_ts() {
+    publish_and_play(|relay| relay.ts_url("live", "test").replace("http:", "ws:"));
 }

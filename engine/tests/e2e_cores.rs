@@ -35,7 +35,7 @@ fn viewers_on_every_core_get_every_frame() {
         .map(|_| {
             let address = relay.http();
             std::thread::spawn(move || {
-                let mut viewer = http::FlvViewer::open(address, "/live/test.flv");
+                let mut viewer = http::Viewer::open(address, "/live/test.flv");
                 assert!(viewer.read_to(60_000), "the stream ended early");
                 flv::read(&viewer.bytes)
             })
@@ -126,7 +126,7 @@ fn churn(relay: &Relay, joins: usize) {
                 for round in 0..joins / THREADS {
                     let name = if (round / 2 + thread) % 2 == 0 { "one" } else { "two" };
                     if round % 2 == 0 {
-                        let mut viewer = http::FlvViewer::open(web, &format!("/live/{name}.flv"));
+                        let mut viewer = http::Viewer::open(web, &format!("/live/{name}.flv"));
                         assert_eq!(viewer.head.status, 200);
                         assert!(viewer.read_to(500), "the stream ended early");
                         continue;

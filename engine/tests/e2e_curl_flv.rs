@@ -75,7 +75,7 @@ fn one_kind_of_track_can_be_asked_for() {
     for (query, wanted, unwanted) in [("onlyAudio", AUDIO, VIDEO), ("onlyVideo", VIDEO, AUDIO)] {
         for value in ["", "=1", "=true"] {
             let path = format!("/live/test.flv?{query}{value}");
-            let mut viewer = http::FlvViewer::open(relay.http(), &path);
+            let mut viewer = http::Viewer::open(relay.http(), &path);
             assert!(viewer.read_to(10_000), "{path} ended early");
             let received = flv::read(&viewer.bytes);
             assert!(received.iter().any(|tag| tag.kind == wanted), "{path}");

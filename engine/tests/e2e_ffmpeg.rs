@@ -113,7 +113,7 @@ fn a_late_joiner_is_given_metadata_configurations_and_a_keyframe() {
 
     let over_rtmp = Rtmp::play(relay.rtmp(), "live", "test").unwrap().collect(150);
     assert_starts_well(&over_rtmp);
-    let mut viewer = http::FlvViewer::open(relay.http(), "/live/test.flv");
+    let mut viewer = http::Viewer::open(relay.http(), "/live/test.flv");
     assert!(viewer.read_to(60_000), "the stream ended early");
     let over_http = flv::read(&viewer.bytes);
     assert_starts_well(&over_http);
@@ -134,7 +134,7 @@ fn enhanced_rtmp_hevc_comes_through_byte_for_byte() {
     let mut player = Rtmp::play(relay.rtmp(), "live", "hevc").unwrap();
     let publisher = Publisher::start(relay.rtmp(), "live", "hevc", sent.clone());
     let over_rtmp = player.collect(PICTURES / 2);
-    let mut viewer = http::FlvViewer::open(relay.http(), "/live/hevc.flv");
+    let mut viewer = http::Viewer::open(relay.http(), "/live/hevc.flv");
     assert!(viewer.read_to(40_000), "the stream ended early");
     let over_http = flv::read(&viewer.bytes);
     for tags in [&over_rtmp, &over_http] {

@@ -17,7 +17,7 @@ fn stops_gracefully(signal: &str) {
     let publisher = Publisher::start(relay.rtmp(), "live", "test", Media::AudioVideo.tags());
     let mut player = Rtmp::play(relay.rtmp(), "live", "test").unwrap();
     player.await_picture().unwrap();
-    let mut viewer = http::FlvViewer::open(relay.http(), "/live/test.flv");
+    let mut viewer = http::Viewer::open(relay.http(), "/live/test.flv");
     assert!(viewer.read_to(1000));
     relay.signal(signal);
     let code = player.await_code(&["NetStream.Play.", "NetConnection."]).expect("an end status");
@@ -84,7 +84,7 @@ fn a_second_relay_on_the_same_port_says_so_and_ends() {
                 if section == "admin" { format!("{address:?}") } else { format!("[{address:?}]") };
             format!("{section}.listen = {list}\n")
         };
-        let settings = format!("{}{}{}", listen("rtmp"), listen("http"), listen("admin"));
+        let settings = ["rtmp", "http", "ts", "admin"].map(listen).concat();
         let second = run_on(&settings, &[]);
         assert!(!second.succeeded(), "{key}: it started on a port that is taken");
         let output = second.output();
@@ -100,7 +100,7 @@ fn a_port_of_another_program_is_a_conflict_too() {
     let other = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = other.local_addr().unwrap().to_string();
     let settings = format!(
-        "rtmp.listen = [{address:?}]\nhttp.listen = [\"127.0.0.1:0\"]\nadmin.listen = \"\"\n"
+        "rtmp.listen = [{address:?}]\nhttp.listen = [\"127.0.0.1:0\"]\nts.listen = []\nadmin.listen = \"\"\n"
     );
     let finished = run_on(&settings, &[]);
     assert!(!finished.succeeded());
@@ -150,7 +150,7 @@ fn dump_prints_what_can_be_read_again() {
 #[test]
 fn a_cpu_that_does_not_exist_is_named() {
     let settings = "cores.data = [4095]\nrtmp.listen = [\"127.0.0.1:0\"]\n\
-                    http.listen = [\"127.0.0.1:0\"]\nadmin.listen = \"127.0.0.1:0\"\n";
+                    http.listen = [\"127.0.0.1:0\"]\nts.listen = []\nadmin.listen = \"127.0.0.1:0\"\n";
     let finished = run_on(settings, &[]);
     assert!(!finished.succeeded());
     assert!(finished.output().contains("4095"), "{}", finished.output());
@@ -163,7 +163,7 @@ fn the_memory_limit_that_io_uring_needs_is_checked_before_anything_starts() {
     let file = scratch.file("corelay.toml");
     std::fs::write(
         &file,
-        "rtmp.listen = [\"127.0.0.1:0\"]\nhttp.listen = []\nadmin.listen = \"\"\n",
+        "rtmp.listen = [\"127.0.0.1:0\"]\nhttp.listen = []\nts.listen = []\nadmin.listen = \"\"\n",
     )
     .unwrap();
     let program = env!("CARGO_BIN_EXE_corelay");

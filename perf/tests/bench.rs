@@ -120,7 +120,7 @@ fn a_server_of_the_users_own_has_rows_beside_the_others() {
     let settings = folder.join("mine.toml");
     let text = format!(
         "cores.data = [0]\nrtmp.listen = [\"127.0.0.1:{rtmp}\"]\n\
-         http.listen = [\"127.0.0.1:{http}\"]\nadmin.listen = \"127.0.0.1:0\"\n"
+         http.listen = [\"127.0.0.1:{http}\"]\nts.listen = []\nadmin.listen = \"127.0.0.1:0\"\n"
     );
     fs::write(&settings, text).unwrap();
     let program = relay_program();

@@ -21,6 +21,7 @@ const SETTINGS: &str = r#"
 cores.data = [0]
 rtmp.listen = ["127.0.0.1:0"]
 http.listen = ["127.0.0.1:0"]
+ts.listen = []
 admin.listen = "127.0.0.1:0"
 limits.connections_per_ip_max = 20000
 logging.level = "warn"

@@ -4,5 +4,6 @@
 pub mod http;
 pub mod rtmp;
 pub mod session;
+pub mod ts_tcp;
 
 pub use session::{Millis, Session};

@@ -260,7 +260,8 @@ const COUNTERS: [(&str, &str, Number); 9] = [
 ];
 
 /// Forms that are shown as 0 while they have no viewers; another one is shown when it has some.
-const FORMS: [Form; 3] = [Form::Rtmp, Form::HttpFlv, Form::WebSocketFlv];
+const FORMS: [Form; 5] =
+    [Form::Rtmp, Form::HttpFlv, Form::WebSocketFlv, Form::HttpTs, Form::WebSocketTs];
 
 /// Three series each. More would make every scrape, and Prometheus itself, pay for it.
 const STREAMS_MAX: usize = 1_000;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use corelay_codecs::container::flv::header::file_header;
 use corelay_protocols::Session as _;
-use corelay_protocols::http::{Event, PlayRequest, Session, Settings, Transport};
+use corelay_protocols::http::{Container, Event, PlayRequest, Session, Settings, Transport};
 use tracing::Level;
 
 use super::{Activity, Context, Step};
@@ -85,7 +85,13 @@ impl HttpDriver {
             role: "play",
             stream: format!("{}/{}", request.app, request.name),
             agent: request.user_agent.clone(),
-            url: format!("http://{}/{}/{}.flv", request.host, request.app, request.name),
+            url: format!(
+                "http://{}/{}/{}.{}",
+                request.host,
+                request.app,
+                request.name,
+                request.container.extension()
+            ),
         }
     }
 
@@ -122,9 +128,11 @@ impl HttpDriver {
             self.session.reject_play(why.http_status(), why.text());
             return;
         }
-        let form = match request.transport {
-            Transport::Http => Form::HttpFlv,
-            Transport::WebSocket => Form::WebSocketFlv,
+        let form = match (request.container, request.transport) {
+            (Container::Flv, Transport::Http) => Form::HttpFlv,
+            (Container::Flv, Transport::WebSocket) => Form::WebSocketFlv,
+            (Container::Ts, Transport::Http) => Form::HttpTs,
+            (Container::Ts, Transport::WebSocket) => Form::WebSocketTs,
         };
         let options = PlayOptions {
             egress: Egress { form, tracks: request.tracks },
@@ -147,11 +155,14 @@ impl HttpDriver {
         play.started = true;
         let Play { request, .. } = &*play;
         let tracks = request.tracks;
-        let header = file_header(audio && tracks.audio, video && tracks.video);
+        let header = match request.container {
+            Container::Flv => &file_header(audio && tracks.audio, video && tracks.video)[..],
+            Container::Ts => &[],
+        };
         let head_only = request.head_only;
         let what = format!("plays {}/{} by {}", request.app, request.name, request.user_agent);
         cx.log(Level::INFO, what);
-        self.session.accept_play(&header);
+        self.session.accept_play(header);
         if head_only {
             self.stop(cx);
         }

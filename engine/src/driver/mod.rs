@@ -11,6 +11,7 @@
 mod http;
 mod readdress;
 mod rtmp;
+mod ts;
 
 use std::net::SocketAddr;
 use std::os::fd::RawFd;
@@ -20,14 +21,15 @@ use tracing::Level;
 
 pub use http::HttpDriver;
 pub use rtmp::RtmpDriver;
+pub use ts::{TsDriver, TsSettings};
 
-use crate::app::Applications;
+use crate::app::{Applications, Denied};
 use crate::clock::Micros;
-use crate::hub::{ConnectionId, Hub, Notice, SubscriberId};
+use crate::hub::{ConnectionId, Hub, Notice, PublisherId, PublisherInfo, StreamKey, SubscriberId};
 use crate::limits::Limits;
 use crate::log::Logger;
 use crate::shard::{Ending, Outbox};
-use crate::stats::CoreStats;
+use crate::stats::{CoreStats, Failure};
 
 /// What a driver may use of its core and of its connection.
 pub struct Context<'a> {
@@ -60,6 +62,53 @@ impl Context<'_> {
     pub fn log(&mut self, level: Level, text: String) {
         self.logger.connection(level, self.id, text);
     }
+
+    /// Asks for a stream. The answer comes as a notice; a publication that was granted or is asked for
+    /// must be given back to [`Limits::unpublish`] at its end.
+    ///
+    /// # Errors
+    /// Why it may not be published; that has been logged.
+    pub fn publish(&mut self, ask: Publish<'_>) -> Result<(PublisherId, StreamKey), Denied> {
+        let Publish { app, name, query, .. } = ask;
+        let decision = self.applications.may_publish(self.hub, app, name, query).and_then(|()| {
+            if self.limits.publish() {
+                return Ok(());
+            }
+            self.stats.count_failure(Failure::Limit);
+            Err(Denied::Forbidden("the server has publishers_max publishers"))
+        });
+        if let Err(why) = decision {
+            self.log(Level::WARN, format!("may not publish {app}/{name}: {}", why.text()));
+            return Err(why);
+        }
+        let key = StreamKey::new(app, name);
+        let info = PublisherInfo {
+            connection: self.id,
+            peer: self.peer,
+            protocol: ask.protocol,
+            agent: ask.agent.to_owned(),
+            url: ask.url.to_owned(),
+            since: self.now,
+        };
+        Ok((self.hub.publish(self.id, key.clone(), info, self.now), key))
+    }
+}
+
+/// What is to be published, and by whom.
+#[derive(Clone, Copy, Debug)]
+pub struct Publish<'a> {
+    /// The application.
+    pub app: &'a str,
+    /// The stream.
+    pub name: &'a str,
+    /// The query, tokens included.
+    pub query: &'a str,
+    /// The publisher's protocol.
+    pub protocol: &'static str,
+    /// What it calls itself.
+    pub agent: &'a str,
+    /// The URL it came to.
+    pub url: &'a str,
 }
 
 /// A protocol's driver.
@@ -68,6 +117,8 @@ pub enum Driver {
     Rtmp(Box<RtmpDriver>),
     /// HTTP and WebSocket.
     Http(Box<HttpDriver>),
+    /// A transport stream over TCP.
+    Ts(Box<TsDriver>),
 }
 
 /// What a driver says when its connection must end.
@@ -79,6 +130,7 @@ impl Driver {
         match self {
             Self::Rtmp(_) => "rtmp",
             Self::Http(_) => "http",
+            Self::Ts(_) => "ts",
         }
     }
 
@@ -90,6 +142,7 @@ impl Driver {
         match self {
             Self::Rtmp(driver) => driver.handle_input(cx, input),
             Self::Http(driver) => driver.handle_input(cx, input),
+            Self::Ts(driver) => driver.handle_input(cx, input),
         }
     }
 
@@ -101,6 +154,7 @@ impl Driver {
         match self {
             Self::Rtmp(driver) => driver.handle_timeout(cx),
             Self::Http(driver) => driver.handle_timeout(cx),
+            Self::Ts(driver) => driver.handle_timeout(cx),
         }
     }
 
@@ -112,6 +166,7 @@ impl Driver {
         match self {
             Self::Rtmp(driver) => driver.handle_notice(cx, notice),
             Self::Http(driver) => driver.handle_notice(cx, notice),
+            Self::Ts(driver) => driver.handle_notice(cx, notice),
         }
     }
 
@@ -119,7 +174,7 @@ impl Driver {
     pub fn drained(&mut self, cx: &mut Context<'_>) {
         match self {
             Self::Rtmp(driver) => driver.drained(cx),
-            Self::Http(_) => {}
+            Self::Http(_) | Self::Ts(_) => {}
         }
     }
 
@@ -128,6 +183,7 @@ impl Driver {
         match self {
             Self::Rtmp(driver) => driver.close(cx),
             Self::Http(driver) => driver.close(cx),
+            Self::Ts(driver) => driver.close(cx),
         }
     }
 
@@ -136,6 +192,7 @@ impl Driver {
         match self {
             Self::Rtmp(driver) => driver.poll_timeout(),
             Self::Http(driver) => driver.poll_timeout(),
+            Self::Ts(driver) => driver.poll_timeout(),
         }
     }
 
@@ -144,6 +201,7 @@ impl Driver {
         match self {
             Self::Rtmp(driver) => driver.wants_input(),
             Self::Http(driver) => driver.wants_input(),
+            Self::Ts(driver) => driver.wants_input(),
         }
     }
 
@@ -151,6 +209,7 @@ impl Driver {
     pub fn reads_at_leisure(&self) -> bool {
         match self {
             Self::Rtmp(driver) => driver.reads_at_leisure(),
+            Self::Ts(driver) => driver.reads_at_leisure(),
             Self::Http(_) => false,
         }
     }
@@ -160,6 +219,7 @@ impl Driver {
         match self {
             Self::Rtmp(driver) => driver.activity(),
             Self::Http(driver) => driver.activity(),
+            Self::Ts(driver) => driver.activity(),
         }
     }
 }

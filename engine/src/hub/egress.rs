@@ -3,6 +3,7 @@
 
 use corelay_codecs::container::flv::header::TAG_BODY_BYTES_MAX;
 use corelay_codecs::container::flv::{self, TagType};
+use corelay_codecs::container::mpegts::mux as ts;
 use corelay_codecs::{AccessUnit, ByteSink, Timestamp, TrackFilter, UnitKind};
 use corelay_protocols::http::websocket;
 use corelay_protocols::rtmp::{MediaKind, MessageStreamId, chunk};
@@ -18,6 +19,10 @@ pub enum Form {
     HttpFlv,
     /// One FLV tag per binary WebSocket message.
     WebSocketFlv,
+    /// Transport-stream packets.
+    HttpTs,
+    /// The packets of one unit per binary WebSocket message.
+    WebSocketTs,
 }
 
 impl Form {
@@ -27,6 +32,8 @@ impl Form {
             Self::Rtmp => "rtmp",
             Self::HttpFlv => "http_flv",
             Self::WebSocketFlv => "ws_flv",
+            Self::HttpTs => "http_ts",
+            Self::WebSocketTs => "ws_ts",
         }
     }
 }
@@ -44,26 +51,98 @@ pub struct Egress {
 pub const SHARED_MESSAGE_STREAM: MessageStreamId = MessageStreamId(1);
 
 /// Writes units in the form of an egress. Its output depends on nothing but the units.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct Muxer {
     /// The form and the tracks.
     pub egress: Egress,
     /// RTMP chunk size towards all viewers, in bytes.
-    pub chunk_size: u32,
+    chunk_size: u32,
+    /// The multiplex of the transport-stream forms.
+    multiplex: Option<Box<Multiplex>>,
+}
+
+/// A transport stream under way.
+#[derive(Debug)]
+struct Multiplex {
+    muxer: ts::Muxer,
+    /// The packets of one unit: their number must be known before they are written.
+    packets: Vec<u8>,
 }
 
 impl Muxer {
+    /// A muxer for the stream `name`.
+    pub fn new(egress: Egress, name: &str, chunk_size: u32) -> Self {
+        let multiplex = matches!(egress.form, Form::HttpTs | Form::WebSocketTs).then(|| {
+            let settings =
+                ts::Settings { service_name: name.to_owned(), ..ts::Settings::default() };
+            Box::new(Multiplex { muxer: ts::Muxer::new(settings), packets: Vec::new() })
+        });
+        Self { egress, chunk_size, multiplex }
+    }
+
     /// True when this egress carries the unit at all.
     pub fn carries(&self, unit: &AccessUnit) -> bool {
         self.egress.tracks.passes(unit.track.kind)
     }
 
     /// Writes one unit at stream time `at` as one or no whole message. False when it has none: its track
-    /// is filtered out, it travels with another unit, or FLV cannot express it.
-    pub fn write(&self, unit: &AccessUnit, at: Timestamp, out: &mut impl ByteSink) -> bool {
+    /// is filtered out, it travels with another unit, or the container cannot express it.
+    pub fn write(&mut self, unit: &AccessUnit, at: Timestamp, out: &mut impl ByteSink) -> bool {
         if !self.carries(unit) {
             return false;
         }
+        match self.egress.form {
+            Form::HttpTs | Form::WebSocketTs => self.write_packets(out, |muxer, packets| {
+                muxer.write(unit, packets);
+            }),
+            Form::Rtmp | Form::HttpFlv | Form::WebSocketFlv => self.write_tag(unit, at, out),
+        }
+    }
+
+    /// Writes what is still waiting for more, and forgets the tracks: another publisher starts.
+    pub fn restart(&mut self, out: &mut impl ByteSink) -> bool {
+        self.write_packets(out, |muxer, packets| {
+            muxer.restart(packets);
+        })
+    }
+
+    /// Takes configurations that stand in front of the first unit, for muxers that must know them.
+    pub fn learn(&mut self, prologue: &Prologue) {
+        let egress = self.egress;
+        let Some(multiplex) = &mut self.multiplex else { return };
+        let units = prologue.units().iter().map(|unit| &unit.access_unit);
+        for unit in units.filter(|unit| egress.tracks.passes(unit.track.kind)) {
+            // A configuration has no packets of its own.
+            multiplex.muxer.write(unit, &mut multiplex.packets);
+        }
+    }
+
+    /// Writes what a decoder must know before a frame at `at`, for a viewer that starts there.
+    ///
+    /// `at_picture`: the frame is a picture at which decoding can start; a transport stream says all
+    /// that is needed in front of it.
+    pub fn write_prologue(
+        &mut self,
+        prologue: &Prologue,
+        at: Timestamp,
+        at_picture: bool,
+        out: &mut impl ByteSink,
+    ) {
+        if self.multiplex.is_some() {
+            if !at_picture {
+                self.write_packets(out, |muxer, packets| muxer.write_prologue(packets));
+            }
+            return;
+        }
+        let is_metadata = |unit: &Unit| unit.access_unit.kind == UnitKind::Metadata;
+        let (metadata, others): (Vec<_>, Vec<_>) =
+            prologue.units().iter().partition(|unit| is_metadata(unit));
+        for unit in metadata.into_iter().chain(others) {
+            self.write(&unit.access_unit, at, out);
+        }
+    }
+
+    fn write_tag(&self, unit: &AccessUnit, at: Timestamp, out: &mut impl ByteSink) -> bool {
         let Some(tag) = flv::mux::tag_body(unit) else { return false };
         // Neither framing can say more than 24 bits of length; nothing may be written by halves.
         if tag.len() > TAG_BODY_BYTES_MAX {
@@ -72,31 +151,37 @@ impl Muxer {
         // FLV and RTMP times are 32 bits of milliseconds and wrap by definition. Metadata has no time:
         // it stands at 0, because players take later metadata for a data track.
         let time = if unit.kind == UnitKind::Metadata { 0 } else { at.as_millis() as u32 };
-        match self.egress.form {
-            Form::Rtmp => {
-                let kind = media_kind(tag.tag_type);
-                let (stream, size) = (SHARED_MESSAGE_STREAM, self.chunk_size);
-                chunk::write_media(kind, time, stream, &tag.header, &tag.payload, size, out);
-            }
-            Form::HttpFlv => {
-                flv::mux::write_tag(tag.tag_type, time, &tag.header, &tag.payload, out);
-            }
-            Form::WebSocketFlv => {
-                out.put(&websocket::frame_header(tag.len() + TAG_OVERHEAD_BYTES));
-                flv::mux::write_tag(tag.tag_type, time, &tag.header, &tag.payload, out);
-            }
+        if self.egress.form == Form::Rtmp {
+            let kind = media_kind(tag.tag_type);
+            let (stream, size) = (SHARED_MESSAGE_STREAM, self.chunk_size);
+            chunk::write_media(kind, time, stream, &tag.header, &tag.payload, size, out);
+            return true;
         }
+        if self.egress.form == Form::WebSocketFlv {
+            out.put(&websocket::frame_header(tag.len() + TAG_OVERHEAD_BYTES));
+        }
+        flv::mux::write_tag(tag.tag_type, time, &tag.header, &tag.payload, out);
         true
     }
 
-    /// Writes what a decoder must know before a frame at `at`, for a viewer that starts there.
-    pub fn write_prologue(&self, prologue: &Prologue, at: Timestamp, out: &mut impl ByteSink) {
-        let is_metadata = |unit: &Unit| unit.access_unit.kind == UnitKind::Metadata;
-        let (metadata, others): (Vec<_>, Vec<_>) =
-            prologue.units().iter().partition(|unit| is_metadata(unit));
-        for unit in metadata.into_iter().chain(others) {
-            self.write(&unit.access_unit, at, out);
+    /// Lets the multiplex write, and frames it as the form wants. True when it wrote anything.
+    fn write_packets(
+        &mut self,
+        out: &mut impl ByteSink,
+        write: impl FnOnce(&mut ts::Muxer, &mut Vec<u8>),
+    ) -> bool {
+        let Some(multiplex) = &mut self.multiplex else { return false };
+        let Multiplex { muxer, packets } = &mut **multiplex;
+        packets.clear();
+        write(muxer, packets);
+        if packets.is_empty() {
+            return false;
         }
+        if self.egress.form == Form::WebSocketTs {
+            out.put(&websocket::frame_header(packets.len()));
+        }
+        out.put(packets);
+        true
     }
 }
 
@@ -132,7 +217,7 @@ mod tests {
     const FORMS: [Form; 3] = [Form::Rtmp, Form::HttpFlv, Form::WebSocketFlv];
 
     fn written(form: Form, tracks: TrackFilter, unit: &AccessUnit) -> Option<usize> {
-        let muxer = Muxer { egress: Egress { form, tracks }, chunk_size: 4_096 };
+        let mut muxer = Muxer::new(Egress { form, tracks }, "test", 4_096);
         let mut out = Vec::new();
         muxer.write(unit, Timestamp::from_millis(5), &mut out).then_some(out.len())
     }

@@ -120,9 +120,19 @@ impl Outlet {
     }
 
     /// Forgets what came before: another publisher starts.
-    pub fn start_epoch(&mut self) {
+    pub fn start_epoch(&mut self, now: Micros) {
+        let Self { log, muxer, .. } = self;
+        let time = log.time_at(log.edge());
+        if log.append(time, now, false, |log| muxer.restart(log)) {
+            self.unflushed_since.get_or_insert(now);
+        }
         self.log.forget_entry();
         self.has_video = false;
+    }
+
+    /// Takes what was configured before the first unit.
+    pub fn learn(&mut self, prologue: &Prologue) {
+        self.muxer.learn(prologue);
     }
 
     /// No viewer may start before the next entry point.
@@ -141,8 +151,9 @@ impl Outlet {
         // Without video in this outlet every audio frame is an entry point.
         let is_sound = kind == TrackKind::Audio && !is_config;
         let entry = unit.entry_point || (is_sound && !self.muxer.egress.tracks.video);
-        let (at, muxer) = (self.log.edge(), self.muxer);
-        let appended = self.log.append(access_unit.dts, unit.received, entry, |log| {
+        let Self { log, muxer, .. } = self;
+        let at = log.edge();
+        let appended = log.append(access_unit.dts, unit.received, entry, |log| {
             muxer.write(access_unit, access_unit.dts, log)
         });
         if appended {
@@ -169,8 +180,9 @@ impl Outlet {
                 self.has_waiting = true;
                 continue;
             }
-            let (log, muxer) = (&self.log, &self.muxer);
-            let head = head.get_or_insert_with(|| prologue_bytes(muxer, log, entry, prologue));
+            let head = head.get_or_insert_with(|| {
+                prologue_bytes(&mut self.muxer, &self.log, entry, self.has_video, prologue)
+            });
             begin(subscriber, entry, head.clone(), seen, notices);
         }
     }
@@ -184,7 +196,7 @@ impl Outlet {
         notices: &mut Notices,
     ) {
         let edge = self.log.edge();
-        let head = prologue_bytes(&self.muxer, &self.log, edge, prologue);
+        let head = prologue_bytes(&mut self.muxer, &self.log, edge, false, prologue);
         begin(&mut self.subscribers[index], edge, head, seen, notices);
     }
 
@@ -323,9 +335,15 @@ impl Seen {
     }
 }
 
-fn prologue_bytes(muxer: &Muxer, log: &EgressLog, at: u64, prologue: &Prologue) -> Bytes {
+fn prologue_bytes(
+    muxer: &mut Muxer,
+    log: &EgressLog,
+    at: u64,
+    at_picture: bool,
+    prologue: &Prologue,
+) -> Bytes {
     let mut bytes = Vec::new();
-    muxer.write_prologue(prologue, log.time_at(at), &mut bytes);
+    muxer.write_prologue(prologue, log.time_at(at), at_picture, &mut bytes);
     bytes.into()
 }
 

@@ -224,7 +224,7 @@ impl Hub {
         let Some(&slot) = self.replica_of.get(&stream) else { return };
         // What was received before the end goes out before the end is told.
         self.flush_replica(slot, now, Micros(u64::MAX));
-        self.replicas[slot].end(&mut self.notices);
+        self.replicas[slot].end(now, &mut self.notices);
         self.end_viewers(slot, why, |_| true);
     }
 

@@ -108,7 +108,9 @@ impl Replica {
         if let Some(found) = self.outlets.iter().position(|o| o.muxer().egress == egress) {
             return found;
         }
-        let mut outlet = Outlet::new(Muxer { egress, chunk_size }, pool.clone());
+        let muxer = Muxer::new(egress, &self.key.name, chunk_size);
+        let mut outlet = Outlet::new(muxer, pool.clone());
+        outlet.learn(&self.prologue);
         for unit in self.gop.units() {
             outlet.append(unit, now);
         }
@@ -159,7 +161,8 @@ impl Replica {
         self.gop.clear();
         self.seen = Seen::default();
         for outlet in &mut self.outlets {
-            outlet.start_epoch();
+            outlet.start_epoch(now);
+            outlet.learn(&prologue);
         }
         let known = std::mem::replace(&mut self.prologue, prologue.clone());
         for unit in prologue.units() {
@@ -175,15 +178,15 @@ impl Replica {
 
     /// The stream is over: its viewers get what they have not got, and whoever comes now waits for the
     /// next publisher.
-    pub fn end(&mut self, notices: &mut Notices) {
+    pub fn end(&mut self, now: Micros, notices: &mut Notices) {
         self.live = false;
-        self.start_epoch();
+        self.start_epoch(now);
         self.outlets.iter_mut().for_each(|outlet| outlet.hand_out(notices));
     }
 
     fn take(&mut self, unit: &Arc<Unit>, now: Micros, notices: &mut Notices) {
         if unit.starts_epoch {
-            self.start_epoch();
+            self.start_epoch(now);
         }
         let change = self.prologue.observe(unit);
         if unit.late_joiners_only {
@@ -216,11 +219,11 @@ impl Replica {
         }
     }
 
-    fn start_epoch(&mut self) {
+    fn start_epoch(&mut self, now: Micros) {
         self.prologue.clear();
         self.gop.clear();
         self.seen = Seen::default();
-        self.outlets.iter_mut().for_each(Outlet::start_epoch);
+        self.outlets.iter_mut().for_each(|outlet| outlet.start_epoch(now));
     }
 
     fn see(&mut self, unit: &Unit) {

@@ -159,7 +159,7 @@ impl Hub {
         let replicas: Vec<usize> = self.replicas.iter().map(|(slot, _)| slot).collect();
         for slot in replicas {
             self.flush_replica(slot, now, Micros(u64::MAX));
-            self.replicas[slot].end(&mut self.notices);
+            self.replicas[slot].end(now, &mut self.notices);
             self.end_viewers(slot, EndReason::Stopping, |_| true);
         }
         self.end_publications(EndReason::Stopping);

@@ -1,4 +1,4 @@
-//! Sockets: listeners, receives and gathered sends, what a connection costs an address.
+//! Sockets: listeners, receives and gathered sends, what a connection costs an address; datagrams.
 //!
 //! Invariants
 //! - Every descriptor is non-blocking and close-on-exec from birth.
@@ -7,6 +7,7 @@ mod address_limit;
 mod listener;
 mod stream;
 mod tcp_info;
+pub mod udp;
 
 pub use address_limit::AddressLimit;
 pub use listener::{Bound, ListenError, TcpOptions, accept, bind};

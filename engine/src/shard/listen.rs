@@ -6,12 +6,14 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use corelay_codecs::container::mpegts::demux;
 use corelay_config::Config;
 use corelay_protocols::http::Settings as HttpSettings;
 use corelay_protocols::rtmp::ServerSettings as RtmpSettings;
+use corelay_protocols::ts_tcp::{self, StreamName};
 
 use crate::clock::Micros;
-use crate::driver::{Driver, HttpDriver, RtmpDriver};
+use crate::driver::{Driver, HttpDriver, RtmpDriver, TsDriver, TsSettings};
 
 /// What is spoken on a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +22,8 @@ pub enum Protocol {
     Rtmp,
     /// HTTP media and WebSocket.
     Http,
+    /// Transport streams over TCP.
+    Ts,
 }
 
 impl Protocol {
@@ -28,6 +32,7 @@ impl Protocol {
         match self {
             Self::Rtmp => "rtmp",
             Self::Http => "http",
+            Self::Ts => "ts",
         }
     }
 }
@@ -50,6 +55,7 @@ pub struct Protocols {
     http: Arc<HttpSettings>,
     http_write_timeout_ms: u64,
     http_play_wait_ms: u64,
+    ts: TsSettings,
     seeds: RandomState,
     connections: AtomicU64,
 }
@@ -57,7 +63,7 @@ pub struct Protocols {
 impl Protocols {
     /// Takes what they need from the configuration.
     pub fn new(config: &Config) -> Self {
-        let Config { rtmp, http, .. } = config;
+        let Config { rtmp, http, ts, .. } = config;
         Self {
             rtmp: Arc::new(RtmpSettings {
                 handshake_timeout_ms: rtmp.handshake_timeout_ms,
@@ -87,6 +93,18 @@ impl Protocols {
             }),
             http_write_timeout_ms: http.write_timeout_ms,
             http_play_wait_ms: http.play_wait_ms,
+            ts: TsSettings {
+                session: Arc::new(ts_tcp::Settings {
+                    stream: StreamName::parse(&ts.stream).unwrap_or_default(),
+                    opening_timeout_ms: ts.opening_timeout_ms,
+                    unsynced_bytes_max: ts.unsynced_bytes_max as u64,
+                }),
+                demux: demux::Settings {
+                    program_number: (ts.program_number > 0).then_some(ts.program_number),
+                    access_unit_bytes_max: ts.access_unit_bytes_max,
+                    ..demux::Settings::default()
+                },
+            },
             seeds: RandomState::new(),
             connections: AtomicU64::new(0),
         }
@@ -102,6 +120,7 @@ impl Protocols {
                 let settings = Arc::clone(&self.http);
                 Driver::Http(Box::new(HttpDriver::new(settings, self.http_play_wait_ms, now)))
             }
+            Protocol::Ts => Driver::Ts(Box::new(TsDriver::new(&self.ts, now))),
         }
     }
 
@@ -109,7 +128,8 @@ impl Protocols {
     pub fn write_timeout_ms(&self, protocol: Protocol) -> u64 {
         match protocol {
             Protocol::Rtmp => self.rtmp_write_timeout_ms,
-            Protocol::Http => self.http_write_timeout_ms,
+            // Nothing is ever written to a publisher of a transport stream.
+            Protocol::Http | Protocol::Ts => self.http_write_timeout_ms,
         }
     }
 

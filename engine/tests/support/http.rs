@@ -132,7 +132,7 @@ fn unchunk(mut bytes: &[u8]) -> Vec<u8> {
 }
 
 /// An HTTP-FLV viewer that collects what it gets.
-pub struct FlvViewer {
+pub struct Viewer {
     socket: TcpStream,
     /// Status code and header lines of the reply; its body is what follows.
     pub head: Response,
@@ -140,7 +140,7 @@ pub struct FlvViewer {
     pub bytes: Vec<u8>,
 }
 
-impl FlvViewer {
+impl Viewer {
     /// Sends the request and reads the head of the reply.
     pub fn open(address: SocketAddr, path: &str) -> Self {
         let mut socket = open(address);

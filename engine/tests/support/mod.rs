@@ -15,10 +15,12 @@ pub mod ffmpeg;
 pub mod flv;
 pub mod http;
 pub mod media;
+pub mod netns;
 pub mod nginx;
 pub mod peer;
 pub mod relay;
 pub mod rtmp;
+pub mod ts;
 pub mod witness;
 
 use std::path::{Path, PathBuf};

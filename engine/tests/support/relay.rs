@@ -15,6 +15,7 @@ use super::{Scratch, http, peer, wait_for, wait_until};
 const BASE: &str = r#"
 rtmp.listen = ["127.0.0.1:0"]
 http.listen = ["127.0.0.1:0"]
+ts.listen = ["127.0.0.1:0"]
 admin.listen = "127.0.0.1:0"
 "#;
 
@@ -25,6 +26,7 @@ pub struct Relay {
     scratch: Scratch,
     rtmp: SocketAddr,
     http: SocketAddr,
+    ts: SocketAddr,
     admin: SocketAddr,
 }
 
@@ -57,8 +59,8 @@ impl Relay {
             let line = line.unwrap_or_else(|| panic!("no line `{prefix}...` in:\n{lines}"));
             line.trim().parse().unwrap_or_else(|error| panic!("`{line}`: {error}"))
         };
-        let (rtmp, http, admin) = (address("rtmp"), address("http"), address("admin"));
-        Self { child, log, scratch, rtmp, http, admin }
+        let (rtmp, http, ts) = (address("rtmp"), address("http"), address("ts"));
+        Self { child, log, scratch, rtmp, http, ts, admin: address("admin") }
     }
 
     /// Where RTMP is served.
@@ -69,6 +71,11 @@ impl Relay {
     /// Where HTTP media is served.
     pub fn http(&self) -> SocketAddr {
         self.http
+    }
+
+    /// Where transport streams are taken.
+    pub fn ts(&self) -> SocketAddr {
+        self.ts
     }
 
     /// Where the administration is served.
@@ -84,6 +91,11 @@ impl Relay {
     /// Address of a stream for HTTP-FLV players.
     pub fn flv_url(&self, app: &str, name: &str) -> String {
         format!("http://{}/{app}/{name}.flv", self.http)
+    }
+
+    /// Address of a stream for HTTP players of transport streams.
+    pub fn ts_url(&self, app: &str, name: &str) -> String {
+        format!("http://{}/{app}/{name}.ts", self.http)
     }
 
     /// Address of a stream for WebSocket-FLV players.

@@ -1,4 +1,4 @@
-// Plays an FLV address in headless Chromium with mpegts.js and reports what was seen as one line
+// Plays an address (.flv or .ts) in headless Chromium with mpegts.js and reports what was seen as one line
 // of JSON:  node play.mjs http://127.0.0.1:8080/live/test.flv SECONDS
 //
 // The page comes from a server of this script's own, so the stream is of another origin and the
@@ -32,7 +32,8 @@ async function watch({ url, seconds, patience_ms }) {
   const mpegts = window.mpegts;
   const report = { error: null, pictures: 0, advanced_s: 0, width: 0, audio: false };
   if (!mpegts.isSupported()) return { ...report, error: "mpegts.js is not supported here" };
-  const player = mpegts.createPlayer({ type: "flv", isLive: true, url }, { enableWorker: false });
+  const type = url.endsWith(".ts") ? "mpegts" : "flv";
+  const player = mpegts.createPlayer({ type, isLive: true, url }, { enableWorker: false });
   player.on(mpegts.Events.ERROR, (...what) => (report.error = what.map(String).join(" ")));
   player.attachMediaElement(video);
   player.load();

@@ -275,6 +275,7 @@ rtmp {{
 
 const CORELAY_SETTINGS: &str = r#"
 http.listen = ["127.0.0.1:0"]
+ts.listen = []
 admin.listen = "127.0.0.1:0"
 limits.connections_per_ip_max = 100000
 limits.connections_max = 100000

@@ -45,16 +45,19 @@ pub struct PlayRequest {
 pub enum Container {
     /// FLV: one header, then tags without end.
     Flv,
+    /// A transport stream (ISO/IEC 13818-1): whole packets of 188 bytes without end.
+    Ts,
 }
 
 impl Container {
     /// Every container that can be asked for.
-    pub const ALL: [Self; 1] = [Self::Flv];
+    pub const ALL: [Self; 2] = [Self::Flv, Self::Ts];
 
     /// The extension in the path, without the dot.
     pub const fn extension(self) -> &'static str {
         match self {
             Self::Flv => "flv",
+            Self::Ts => "ts",
         }
     }
 
@@ -62,6 +65,7 @@ impl Container {
     pub const fn media_type(self) -> &'static str {
         match self {
             Self::Flv => "video/x-flv",
+            Self::Ts => "video/mp2t",
         }
     }
 

@@ -5,9 +5,9 @@
 //!
 //! | request | answer |
 //! |---|---|
-//! | `GET /APP/NAME.flv` | [`Event::Play`]; then FLV until either side closes |
-//! | the same with `Upgrade: websocket` | [`Event::Play`]; then FLV in binary WebSocket messages |
-//! | `HEAD /APP/NAME.flv` | [`Event::Play`] with `head_only`; then the header alone |
+//! | `GET /APP/NAME.flv`, `.ts` | [`Event::Play`]; then media until either side closes |
+//! | the same with `Upgrade: websocket` | [`Event::Play`]; then media in binary WebSocket messages |
+//! | `HEAD` of the same | [`Event::Play`] with `head_only`; then the header alone |
 //! | `OPTIONS` anything | 204 with what is allowed (CORS preflight) |
 //! | `GET /`, `GET /crossdomain.xml` | answered here |
 //!

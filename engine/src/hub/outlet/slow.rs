@@ -74,13 +74,13 @@ impl Outlet {
         self.take_rest(index, notices);
         let (edge, entry) = (self.log.edge(), self.log.newest_entry());
         let config_at = self.entry_config_at;
-        let (log, muxer) = (&self.log, &self.muxer);
+        let (log, muxer) = (&self.log, &mut self.muxer);
         let subscriber = &mut self.subscribers[index];
         match entry.filter(|&entry| entry > subscriber.at) {
             Some(entry) => {
                 if config_at.is_some_and(|config_at| config_at >= subscriber.at) {
                     subscriber.held = true;
-                    let head = prologue_bytes(muxer, log, entry, prologue);
+                    let head = prologue_bytes(muxer, log, entry, self.has_video, prologue);
                     notices.push((subscriber.connection, Notice::Private(subscriber.id, head)));
                 }
                 subscriber.at = entry;

@@ -13,5 +13,6 @@ mod rig;
 mod slow;
 mod takeover;
 mod tracks;
+mod transport;
 mod viewers;
 mod wire;

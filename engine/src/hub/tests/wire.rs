@@ -14,6 +14,7 @@ pub fn tags(form: Form, bytes: &[u8], chunk_size: u32) -> Vec<Tag> {
         Form::Rtmp => rtmp_tags(bytes, chunk_size),
         Form::HttpFlv => flv_tags(bytes),
         Form::WebSocketFlv => websocket_tags(bytes),
+        Form::HttpTs | Form::WebSocketTs => panic!("a transport stream has no tags"),
     }
 }
 
@@ -25,6 +26,7 @@ pub fn cut_off(form: Form, bytes: &[u8], chunk_size: u32) -> usize {
             Form::Rtmp => framed_bytes(tag.body.len(), tag.timestamp_ms, chunk_size),
             Form::HttpFlv => flv,
             Form::WebSocketFlv => frame_header(flv).len() + flv,
+            Form::HttpTs | Form::WebSocketTs => panic!("a transport stream has no tags"),
         }
     };
     let head = if form == Form::HttpFlv { 13.min(bytes.len()) } else { 0 };

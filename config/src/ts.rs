@@ -1,0 +1,52 @@
+//! `[ts]`: transport streams over TCP.
+
+use serde::Serialize;
+
+use crate::bytes;
+use crate::document::quoted;
+use crate::listener::Listener;
+use crate::section::Section;
+
+/// Settings of publishers that send a transport stream over TCP.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Ts {
+    /// Where transport streams are accepted; empty: nowhere.
+    pub listen: Vec<Listener>,
+    /// The stream, `APP/NAME`, of a publisher that names none.
+    pub stream: String,
+    /// From accept to the first packet. Milliseconds, 100 to 600000.
+    pub opening_timeout_ms: u64,
+    /// Bytes without packets that are passed over. Bytes, 1 KiB to 1 GiB.
+    #[serde(serialize_with = "bytes::serialize")]
+    pub unsynced_bytes_max: usize,
+    /// The program taken out of a stream with several; 0: the first one. 0 to 65535.
+    pub program_number: u16,
+    /// Largest picture or audio frame. Bytes, 64 KiB to 64 MiB.
+    #[serde(serialize_with = "bytes::serialize")]
+    pub access_unit_bytes_max: usize,
+}
+
+impl Ts {
+    pub(crate) fn read(section: &mut Section<'_>) -> Ts {
+        Ts {
+            listen: Listener::read_list(section),
+            stream: stream(section),
+            opening_timeout_ms: section.integer("opening_timeout_ms", 100..=600_000),
+            unsynced_bytes_max: section.bytes("unsynced_bytes_max", 1 << 10..=1 << 30),
+            program_number: section.integer("program_number", 0..=65_535),
+            access_unit_bytes_max: section.bytes("access_unit_bytes_max", 64 << 10..=64 << 20),
+        }
+    }
+}
+
+fn stream(section: &mut Section<'_>) -> String {
+    const REMEDY: &str = "write APP/NAME, as in \"live/ts\"";
+    let Some(value) = section.value("stream") else { return String::new() };
+    let Some(text) = value.text(REMEDY) else { return String::new() };
+    let parts = text.rsplit_once('/');
+    let is_one = parts.is_some_and(|(app, name)| !app.is_empty() && !name.is_empty());
+    if !is_one || text.contains('?') || text.chars().any(char::is_control) {
+        value.reject(format!("{} is not a stream", quoted(text)), REMEDY);
+    }
+    text.to_owned()
+}
