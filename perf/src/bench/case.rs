@@ -15,7 +15,12 @@ pub enum Protocol {
     HttpFlv,
     /// WebSocket-FLV.
     WsFlv,
+    /// A transport stream over HTTP, which is counted and not parsed.
+    HttpTs,
 }
+
+/// The name of the case that lasts as long as the user asks.
+pub const SOAK: &str = "soak";
 
 /// One load, put on several servers.
 #[derive(Clone, Debug)]

@@ -2,7 +2,7 @@
 
 use corelay::hub::StreamKey;
 
-use super::case::{Case, Load, Protocol};
+use super::case::{Case, Load, Protocol, SOAK};
 use super::server::{Contender, OtherServer, STREAM};
 use crate::publish::Shape;
 
@@ -54,7 +54,7 @@ pub fn all(extent: Extent, others: &[OtherServer]) -> Vec<Case> {
 /// Players for as long as the user asks, with churn: nothing may grow.
 pub fn soak(extent: Extent) -> Case {
     Case {
-        name: "soak",
+        name: SOAK,
         about: "20 streams, 500 players, 20 joins a second",
         load: Load { streams: 20, churn_per_s: 20.0, ..Load::players(Protocol::Rtmp, 500) },
         contenders: vec![corelay("corelay", "", &[extent.server_cpu])],
@@ -125,7 +125,11 @@ impl Field<'_> {
         let about = "one stream of 2.15 Mbit/s to 1,000 WebSocket-FLV players";
         let mut ws = self.case("ws-flv", about, Load::players(Protocol::WsFlv, 1_000));
         ws.contenders = self.relay_and_http_peers();
-        if quick { vec![rtmp, http] } else { vec![rtmp, http, ws] }
+        let about = "one stream of 2.15 Mbit/s to 1,000 players of a transport stream over HTTP";
+        let mut ts = self.case("http-ts", about, Load::players(Protocol::HttpTs, 1_000));
+        ts.contenders = self.relay_and_http_peers();
+        ts.contenders.extend(self.intervals(&[40, 350]));
+        if quick { vec![rtmp, http] } else { vec![rtmp, http, ws, ts] }
     }
 
     fn comings_and_goings(&self) -> Vec<Case> {

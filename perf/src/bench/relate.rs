@@ -45,7 +45,7 @@ fn interpolate(points: &[(f64, f64)], x: f64) -> Option<f64> {
 }
 
 /// Cases whose bit rate per player is the floor's, and in which nothing comes and goes.
-const FLOOR_CASES: [&str; 4] = ["fan-out", "http-flv", "ws-flv", "across cores"];
+const FLOOR_CASES: [&str; 5] = ["fan-out", "http-flv", "ws-flv", "http-ts", "across cores"];
 
 #[cfg(test)]
 mod tests {

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::case::{Case, Protocol};
+use super::case::{Case, Protocol, SOAK};
 use super::measure::Run;
 use super::readings::Growth;
 use super::server::Contender;
@@ -112,6 +112,7 @@ impl Row {
     /// Brings the runs of a contender together.
     pub fn new(case: &Case, contender: &Contender, runs: Vec<Run>, errors: Vec<String>) -> Self {
         let median = |figure: &dyn Fn(&Run) -> f64| median(runs.iter().map(figure));
+        let soaks = case.name == SOAK;
         let sum = |figure: &dyn Fn(&Run) -> u64| runs.iter().map(figure).sum();
         let cost = Spread::of(&runs.iter().map(|run| run.cpu_s_per_gbit).collect::<Vec<_>>());
         let protocol = match (contender, case.load.protocol) {
@@ -119,6 +120,7 @@ impl Row {
             (_, Protocol::Rtmp) => "rtmp",
             (_, Protocol::HttpFlv) => "http-flv",
             (_, Protocol::WsFlv) => "ws-flv",
+            (_, Protocol::HttpTs) => "http-ts",
         };
         Self {
             case: case.name.to_owned(),
@@ -155,7 +157,8 @@ impl Row {
             switches_voluntary_per_s: median(&|run| run.switches_voluntary_per_s),
             switches_involuntary_per_s: median(&|run| run.switches_involuntary_per_s),
             syscalls_per_s: optional(&runs, |run| run.syscalls_per_s),
-            growth: runs.iter().rev().find_map(|run| Growth::of(&run.samples)),
+            // The other cases are too short for a slope: they show what is taken once.
+            growth: runs.iter().rev().find_map(|run| Growth::of(&run.samples)).filter(|_| soaks),
             errors,
             runs,
             ..Self::default()

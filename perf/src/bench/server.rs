@@ -219,6 +219,7 @@ impl Server {
             Protocol::Rtmp => Some(format!("rtmp://{rtmp}/{STREAM}")),
             Protocol::HttpFlv => Some(format!("http://{}/{STREAM}.flv", http?)),
             Protocol::WsFlv => Some(format!("ws://{}/{STREAM}.flv", http?)),
+            Protocol::HttpTs => Some(format!("http://{}/{STREAM}.ts", http?)),
         }
     }
 

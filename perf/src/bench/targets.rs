@@ -49,6 +49,8 @@ fn targets(rows: &[Row]) -> Vec<Target> {
         target("HTTP-FLV at 40 ms, cost x floor", 1.15, floor("http-flv", "corelay 40 ms")),
         target("HTTP-FLV at 120 ms, cost x floor", 1.15, floor("http-flv", "corelay 120 ms")),
         target("HTTP-FLV at 350 ms, cost x floor", 1.15, floor("http-flv", "corelay 350 ms")),
+        target("HTTP-TS at 40 ms, cost x floor", 1.15, floor("http-ts", "corelay 40 ms")),
+        target("HTTP-TS at 350 ms, cost x floor", 1.15, floor("http-ts", "corelay 350 ms")),
         target("RTMP at 40 ms, cost x nginx", 0.55, nginx("fan-out", "corelay 40 ms")),
         target("RTMP at 120 ms, cost x nginx", 0.3, nginx("fan-out", "corelay 120 ms")),
         target("RTMP at 350 ms, cost x nginx", 0.2, nginx("fan-out", "corelay 350 ms")),
