@@ -24,7 +24,8 @@ pub struct UdpSource {
     pub receive_buffer_bytes: usize,
     /// Ask the kernel to join datagrams (UDP GRO).
     pub joins_datagrams: bool,
-    /// Ask the kernel when each message arrived (SO_TIMESTAMPNS).
+    /// Ask the kernel when each message arrived (SO_TIMESTAMPNS). On a machine where nobody else asks,
+    /// the first ones after the opening have the time of their receive instead.
     pub has_timestamps: bool,
 }
 

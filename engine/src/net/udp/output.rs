@@ -129,15 +129,15 @@ impl UdpOutput {
     /// Cost: one system call for each 64 datagrams, no allocation.
     pub fn send(&mut self, datagrams: &[Outgoing<'_>]) -> Sent {
         let mut sent = 0;
-        let mut was_refused = false;
+        let mut refusals = 0;
         while let Some(rest) = datagrams.get(sent..).filter(|rest| !rest.is_empty()) {
             match send::send_some(self.socket.as_raw_fd(), rest, self.joins_datagrams) {
                 Ok(progress) => {
-                    was_refused = false;
+                    refusals = 0;
                     self.count(rest, &progress);
                     sent += progress.datagrams;
                 }
-                Err(error) => match self.stop_for(error, &mut was_refused) {
+                Err(error) => match self.stop_for(error, &mut refusals) {
                     Some(stop) => return Sent { datagrams: sent, stop: Some(stop) },
                     None => continue,
                 },
@@ -194,11 +194,12 @@ impl UdpOutput {
     }
 
     /// `None`: the same datagrams are tried once more.
-    fn stop_for(&mut self, error: io::Error, was_refused: &mut bool) -> Option<Stop> {
+    fn stop_for(&mut self, error: io::Error, refusals: &mut u32) -> Option<Stop> {
         match error.raw_os_error() {
-            // Told of datagrams that were sent before; the present ones were not tried.
-            Some(libc::ECONNREFUSED) if !*was_refused => {
-                (*was_refused, self.counters.refused) = (true, self.counters.refused + 1);
+            // Told of datagrams that were sent before, one by one; the present ones were not tried.
+            Some(libc::ECONNREFUSED) if *refusals < REFUSALS_MAX => {
+                *refusals += 1;
+                self.counters.refused += 1;
                 None
             }
             // The device has no checksum offload, or the datagrams are longer than its MTU.
@@ -309,3 +310,6 @@ fn any(is_ipv4: bool) -> IpAddr {
         false => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
     }
 }
+
+/// Answers to earlier datagrams that may be met in a row, before a send gives up.
+const REFUSALS_MAX: u32 = 64;

@@ -173,14 +173,19 @@ fn arrival_times_are_told_where_asked_for() {
         let now = std::time::SystemTime::now();
         now.duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos() as u64
     };
-    let before = now_ns();
-    output.send_packed(&[1; 188], 188);
-    std::thread::sleep(Duration::from_millis(50));
     let mut inbox = Inbox::new();
-    let batch = input.receive(&mut inbox).unwrap();
-    let arrived = batch.datagrams().next().unwrap().arrived_ns.unwrap();
-    assert!((before..before + 40_000_000).contains(&arrived), "{}", arrived.wrapping_sub(before));
-    assert!(!batch.is_full() && !batch.is_empty());
+    // The kernel turns stamping on a while after it was asked to, and until then stamps at the receive.
+    let is_stamped_at_arrival = (0..50).any(|_| {
+        let before = now_ns();
+        output.send_packed(&[1; 188], 188);
+        std::thread::sleep(Duration::from_millis(50));
+        let batch = input.receive(&mut inbox).unwrap();
+        assert!(!batch.is_full() && !batch.is_empty());
+        let arrived = batch.datagrams().next().unwrap().arrived_ns.unwrap();
+        assert!((before..=now_ns()).contains(&arrived), "{arrived}");
+        arrived < before + 40_000_000
+    });
+    assert!(is_stamped_at_arrival);
 }
 
 #[test]
