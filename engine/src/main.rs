@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use corelay::{Server, StartError, banner, logging, preflight, probe};
+use corelay::{Server, banner, logging, preflight, probe};
 use corelay_config::Config;
 
 #[global_allocator]
@@ -35,8 +35,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    preflight::use_small_pages();
-    preflight::keep_freed_memory();
+    preflight::prepare_memory();
     let arguments = Arguments::parse();
     if let Some(Command::Probe(arguments)) = &arguments.command {
         return probe::run(arguments);
@@ -52,11 +51,7 @@ fn main() -> ExitCode {
     if arguments.check {
         return check(&config);
     }
-    let _log = match logging::start(&config.logging) {
-        Ok(guard) => guard,
-        Err(error) => return fail(&error),
-    };
-    match serve(config) {
+    match logging::start(&config.logging).and_then(|_log| serve(config)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&format!("corelay: {error}")),
     }
@@ -73,8 +68,7 @@ fn check(config: &Config) -> ExitCode {
 }
 
 fn serve(config: Config) -> Result<(), String> {
-    let text = |error: StartError| error.to_string();
-    let server = Server::builder(config).start().map_err(text)?;
+    let server = Server::builder(config).start().map_err(|error| error.to_string())?;
     print!("{}", banner::text(server.listening()));
     let _ = std::io::stdout().flush();
     server.run()

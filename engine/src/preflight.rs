@@ -139,11 +139,17 @@ fn raise_memlock() -> Result<(), Unfit> {
     if raised { Ok(()) } else { Err(Unfit::Memlock { bytes: hard }) }
 }
 
-/// Keeps the kernel from backing this process with huge pages; call it first.
+/// Sets up the memory of this process; call it first.
+pub fn prepare_memory() {
+    use_small_pages();
+    keep_freed_memory();
+}
+
+/// Keeps the kernel from backing this process with huge pages.
 ///
 /// The allocator asks for them, and a page of 2 MiB for each size of object on each thread is 30 MiB of
 /// memory before the first connection.
-pub fn use_small_pages() {
+fn use_small_pages() {
     // SAFETY: a flag of this process; no pointers.
     unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0) };
 }
@@ -153,7 +159,7 @@ pub fn use_small_pages() {
 /// The frames of a stream live for a group of pictures, one or two seconds: given back at the
 /// allocator's own pace of one second, their pages are faulted in again at once, a fifth of the cost of
 /// ingest.
-pub fn keep_freed_memory() {
+fn keep_freed_memory() {
     // SAFETY: sets a number in a table of the allocator, whose size the library checks.
     unsafe { libmimalloc_sys::mi_option_set(PURGE_DELAY, PURGE_DELAY_MS) };
 }

@@ -3,6 +3,7 @@
 mod support;
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::time::Duration;
 
 use corelay_codecs::container::mpegts::packet::{Packet, Pid};
@@ -59,19 +60,11 @@ fn a_late_joiner_gets_tables_and_a_keyframe_and_no_packet_is_missing() {
     assert_eq!(over_websocket.len() % PACKET_BYTES, 0, "whole packets in each message");
 }
 
-/// Hashes of the decoded pictures of a file, in order.
-fn pictures(relay: &Relay, file: &str) -> Vec<String> {
-    let args = ["-v", "error", "-nostdin", "-i", file, "-map", "0:v", "-f", "framemd5", "-"];
-    let finished = peer::run(relay.scratch(), "ffmpeg", &args, LIMIT);
-    assert_eq!(finished.stderr.trim(), "", "decoding {file}");
-    let frames = finished.stdout.lines().filter(|line| !line.starts_with('#'));
-    frames.filter_map(|line| line.rsplit(',').next()).map(|hash| hash.trim().to_owned()).collect()
-}
-
-fn packets_of_sound(relay: &Relay, file: &str) -> usize {
+fn packets_of_sound(relay: &Relay, file: &Path) -> usize {
     let args = ["-v", "error", "-select_streams", "a", "-show_entries", "packet=pts", "-of", "csv"];
-    let finished = peer::run(relay.scratch(), "ffprobe", &[&args[..], &[file]].concat(), LIMIT);
-    assert_eq!(finished.stderr.trim(), "", "reading {file}");
+    let args = [&args[..], &[file.to_str().unwrap()]].concat();
+    let finished = peer::run(relay.scratch(), "ffprobe", &args, LIMIT);
+    assert_eq!(finished.stderr.trim(), "", "reading {}", file.display());
     finished.stdout.lines().filter(|line| line.starts_with("packet")).count()
 }
 
@@ -95,10 +88,9 @@ fn a_viewer_that_came_first_gets_every_picture_and_every_sound() {
     assert_continuous(&packets(&bytes));
     let file = relay.scratch().file("got.ts");
     std::fs::write(&file, &bytes).unwrap();
-    let (sent, got) = (Media::AudioVideo.path(), file);
-    let (sent, got) = (sent.to_str().unwrap(), got.to_str().unwrap());
-    assert_eq!(pictures(&relay, got), pictures(&relay, sent));
-    assert_eq!(packets_of_sound(&relay, got), packets_of_sound(&relay, sent));
+    let (scratch, sent) = (relay.scratch(), Media::AudioVideo.path());
+    assert_eq!(ffmpeg::picture_hashes(scratch, &file), ffmpeg::picture_hashes(scratch, &sent));
+    assert_eq!(packets_of_sound(&relay, &file), packets_of_sound(&relay, &sent));
 }
 
 #[test]

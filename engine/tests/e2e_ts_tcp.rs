@@ -53,14 +53,6 @@ fn what_ffmpeg_sends_is_on_rtmp_http_flv_and_http_ts() {
     relay.await_log(&["is video track 0: H.264"]);
 }
 
-/// Hashes of the decoded pictures of a file, in order.
-fn pictures(relay: &Relay, file: &str) -> Vec<String> {
-    let args = ["-v", "error", "-nostdin", "-i", file, "-map", "0:v", "-f", "framemd5", "-"];
-    let finished = peer::run(relay.scratch(), "ffmpeg", &args, LIMIT);
-    let frames = finished.stdout.lines().filter(|line| !line.starts_with('#'));
-    frames.filter_map(|line| line.rsplit(',').next()).map(|hash| hash.trim().to_owned()).collect()
-}
-
 #[test]
 fn every_picture_reaches_a_viewer_of_flv_that_came_first() {
     let relay = Relay::start(
@@ -84,8 +76,8 @@ fn every_picture_reaches_a_viewer_of_flv_that_came_first() {
     drop(socket);
     let got = relay.scratch().file("got.flv");
     std::fs::write(&got, viewer.join().unwrap()).unwrap();
-    let sent = pictures(&relay, Media::AudioVideo.path().to_str().unwrap());
-    assert_eq!(pictures(&relay, got.to_str().unwrap()), sent);
+    let sent = ffmpeg::picture_hashes(relay.scratch(), &Media::AudioVideo.path());
+    assert_eq!(ffmpeg::picture_hashes(relay.scratch(), &got), sent);
     relay.await_log(&["0 sync losses", "0 continuity errors", "0 units left out"]);
 }
 

@@ -39,6 +39,16 @@ pub fn decode(scratch: &Scratch, url: &str, seconds: u32) -> usize {
     finished.stdout.lines().filter(|line| !line.starts_with('#')).count()
 }
 
+/// Hashes of the decoded pictures of a file, in order. Any decoding error fails.
+pub fn picture_hashes(scratch: &Scratch, file: &Path) -> Vec<String> {
+    let args = ["-i", file.to_str().unwrap(), "-map", "0:v", "-f", "framemd5", "-"];
+    let args = [&["-v", "error", "-nostdin"][..], &args].concat();
+    let finished = peer::run(scratch, "ffmpeg", &args, LIMIT);
+    assert_eq!(finished.stderr.trim(), "", "decoding {}", file.display());
+    let frames = finished.stdout.lines().filter(|line| !line.starts_with('#'));
+    frames.filter_map(|line| line.rsplit(',').next()).map(|hash| hash.trim().to_owned()).collect()
+}
+
 /// What ffprobe says about the tracks of a stream, in its order.
 pub fn probe(scratch: &Scratch, url: &str) -> Vec<Value> {
     let args = ["-v", "error", "-show_streams", "-of", "json", url];
