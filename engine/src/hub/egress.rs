@@ -8,7 +8,7 @@ use corelay_codecs::{AccessUnit, ByteSink, Timestamp, TrackFilter, UnitKind};
 use corelay_protocols::http::websocket;
 use corelay_protocols::rtmp::{MediaKind, MessageStreamId, chunk};
 
-use super::unit::{Prologue, Unit};
+use super::unit::{Essence, Prologue, Unit};
 
 /// The framing of an egress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -45,6 +45,13 @@ pub struct Egress {
     pub form: Form,
     /// The tracks.
     pub tracks: TrackFilter,
+}
+
+impl Egress {
+    /// It carries the packets of a transport stream as they are; others need access units.
+    pub fn takes_packets(self) -> bool {
+        matches!(self.form, Form::HttpTs | Form::WebSocketTs) && self.tracks == TrackFilter::ALL
+    }
 }
 
 /// The message stream that all RTMP viewers share; another one is rewritten per viewer.
@@ -85,9 +92,21 @@ impl Muxer {
         self.egress.tracks.passes(unit.track.kind)
     }
 
-    /// Writes one unit at stream time `at` as one or no whole message. False when it has none: its track
-    /// is filtered out, it travels with another unit, or the container cannot express it.
-    pub fn write(&mut self, unit: &AccessUnit, at: Timestamp, out: &mut impl ByteSink) -> bool {
+    /// Writes one unit as one or no whole message. False when it has none: its track is filtered out, it
+    /// travels with another unit, or the container cannot express it.
+    pub fn write(&mut self, unit: &Unit, out: &mut impl ByteSink) -> bool {
+        match &unit.essence {
+            Essence::Elementary(unit) => self.write_access_unit(unit, unit.dts, out),
+            Essence::Transport(packets) => self.write_as_is(packets.block.bytes(), out),
+        }
+    }
+
+    fn write_access_unit(
+        &mut self,
+        unit: &AccessUnit,
+        at: Timestamp,
+        out: &mut impl ByteSink,
+    ) -> bool {
         if !self.carries(unit) {
             return false;
         }
@@ -110,8 +129,7 @@ impl Muxer {
     pub fn learn(&mut self, prologue: &Prologue) {
         let egress = self.egress;
         let Some(multiplex) = &mut self.multiplex else { return };
-        let units = prologue.units().iter().map(|unit| &unit.access_unit);
-        for unit in units.filter(|unit| egress.tracks.passes(unit.track.kind)) {
+        for unit in prologue.access_units().filter(|unit| egress.tracks.passes(unit.track.kind)) {
             // A configuration has no packets of its own.
             multiplex.muxer.write(unit, &mut multiplex.packets);
         }
@@ -128,17 +146,20 @@ impl Muxer {
         at_picture: bool,
         out: &mut impl ByteSink,
     ) {
+        if !prologue.tables().is_empty() {
+            self.write_as_is(prologue.tables(), out);
+            return;
+        }
         if self.multiplex.is_some() {
             if !at_picture {
                 self.write_packets(out, |muxer, packets| muxer.write_prologue(packets));
             }
             return;
         }
-        let is_metadata = |unit: &Unit| unit.access_unit.kind == UnitKind::Metadata;
-        let (metadata, others): (Vec<_>, Vec<_>) =
-            prologue.units().iter().partition(|unit| is_metadata(unit));
+        let is_metadata = |unit: &&AccessUnit| unit.kind == UnitKind::Metadata;
+        let (metadata, others): (Vec<_>, Vec<_>) = prologue.access_units().partition(is_metadata);
         for unit in metadata.into_iter().chain(others) {
-            self.write(&unit.access_unit, at, out);
+            self.write_access_unit(unit, at, out);
         }
     }
 
@@ -174,15 +195,25 @@ impl Muxer {
         let Multiplex { muxer, packets } = &mut **multiplex;
         packets.clear();
         write(muxer, packets);
-        if packets.is_empty() {
-            return false;
-        }
-        if self.egress.form == Form::WebSocketTs {
-            out.put(&websocket::frame_header(packets.len()));
-        }
-        out.put(packets);
-        true
+        frame_packets(self.egress.form, packets, out)
     }
+
+    /// Passes packets on as they came.
+    fn write_as_is(&self, packets: &[u8], out: &mut impl ByteSink) -> bool {
+        self.egress.takes_packets() && frame_packets(self.egress.form, packets, out)
+    }
+}
+
+/// Frames packets as the form wants. True when there were any.
+fn frame_packets(form: Form, packets: &[u8], out: &mut impl ByteSink) -> bool {
+    if packets.is_empty() {
+        return false;
+    }
+    if form == Form::WebSocketTs {
+        out.put(&websocket::frame_header(packets.len()));
+    }
+    out.put(packets);
+    true
 }
 
 /// FLV's tag header and the previous-tag-size behind the body (Adobe FLV 10.1, E.4.1).
@@ -199,6 +230,7 @@ fn media_kind(tag_type: TagType) -> MediaKind {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Micros;
     use bytes::Bytes;
     use corelay_codecs::{CodecId, FlvBody, TrackFilter, TrackId};
 
@@ -219,7 +251,8 @@ mod tests {
     fn written(form: Form, tracks: TrackFilter, unit: &AccessUnit) -> Option<usize> {
         let mut muxer = Muxer::new(Egress { form, tracks }, "test", 4_096);
         let mut out = Vec::new();
-        muxer.write(unit, Timestamp::from_millis(5), &mut out).then_some(out.len())
+        let unit = Unit::new(unit.clone(), Micros(0));
+        muxer.write(&unit, &mut out).then_some(out.len())
     }
 
     #[test]

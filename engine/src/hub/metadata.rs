@@ -5,7 +5,7 @@ use corelay_codecs::amf::{self, Value, amf0};
 use corelay_codecs::{AccessUnit, CodecId, FlvBody, Timestamp, TrackId, TrackKind, UnitKind};
 use corelay_config::Policy;
 
-use super::stream::Track;
+use super::feed::Track;
 
 /// A metadata unit with this payload.
 pub fn unit(payload: Bytes) -> AccessUnit {

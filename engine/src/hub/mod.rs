@@ -9,7 +9,9 @@
 //! - Every public call ends with no message to itself left over.
 //! - The hub never touches a connection: it collects notices, which the shard hands over.
 
+mod bridge;
 mod egress;
+mod feed;
 mod flush;
 mod key;
 mod log;
@@ -41,14 +43,17 @@ pub use message::{
 };
 pub use outlet::Notices;
 pub use play::PlayOptions;
-pub use snapshot::{PublisherSnapshot, StreamSnapshot, TrackSnapshot, ViewersSnapshot};
+pub use snapshot::{
+    BridgeSnapshot, PublisherSnapshot, StreamSnapshot, TrackSnapshot, ViewersSnapshot,
+};
 pub use subscriber::SubscriberId;
 pub use turn::Left;
-pub use unit::Unit;
+pub use unit::{Essence, Packets, Unit};
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
+use corelay_codecs::container::mpegts::demux;
 use corelay_config::{Config, Policy};
 use hdrhistogram::Histogram;
 use rustc_hash::FxHashMap;
@@ -71,6 +76,8 @@ pub struct Hub {
     /// Messages to this core itself.
     local: VecDeque<Control>,
     pool: SegmentPool,
+    /// What bridges take out of transport streams.
+    bridging: demux::Settings,
     stats: Arc<CoreStats>,
     streams: Slab<Stream>,
     stream_slots: HashMap<StreamKey, usize>,
@@ -116,6 +123,11 @@ impl Hub {
     /// A hub without streams.
     pub fn new(parts: HubParts) -> Self {
         let HubParts { mesh, clock, config, budget, stats } = parts;
+        let bridging = demux::Settings {
+            program_number: (config.ts.program_number > 0).then_some(config.ts.program_number),
+            access_unit_bytes_max: config.ts.access_unit_bytes_max,
+            ..demux::Settings::default()
+        };
         Self {
             core: mesh.core(),
             clock,
@@ -124,6 +136,7 @@ impl Hub {
             mesh,
             local: VecDeque::new(),
             pool: SegmentPool::new(budget),
+            bridging,
             stats,
             streams: Slab::new(),
             stream_slots: HashMap::new(),

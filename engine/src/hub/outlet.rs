@@ -16,6 +16,7 @@ use super::flush::Pending;
 use super::log::{EgressLog, Gather};
 use super::memory::SegmentPool;
 use super::message::{ConnectionId, Notice};
+use super::replica::Side;
 use super::subscriber::{Delivery, State, Subscriber};
 use super::unit::{Prologue, Unit};
 use crate::clock::Micros;
@@ -33,6 +34,8 @@ pub struct Outlet {
     muxer: Muxer,
     log: EgressLog,
     subscribers: Vec<Subscriber>,
+    /// It is fed by the bridge of a transport stream.
+    pub is_bridged: bool,
     /// When the oldest chunk that no sweep has begun to send was appended.
     unflushed_since: Option<Micros>,
     /// Among the chunks that no sweep has begun to send is one that others wait for.
@@ -60,6 +63,7 @@ impl Outlet {
             muxer,
             log: EgressLog::new(pool),
             subscribers: Vec::new(),
+            is_bridged: false,
             unflushed_since: None,
             closes_frame: false,
             flushed: Micros(0),
@@ -142,24 +146,24 @@ impl Outlet {
 
     /// Muxes one unit into the log. True when it gave a chunk at which viewers may start.
     pub fn append(&mut self, unit: &Unit, now: Micros) -> bool {
-        let access_unit = &unit.access_unit;
-        let kind = access_unit.track.kind;
-        if self.muxer.carries(access_unit) && kind == TrackKind::Video {
-            self.has_video = true;
-        }
-        let is_config = access_unit.is_sticky();
+        let (is_picture, is_sound) = match unit.access_unit() {
+            None => (true, false),
+            Some(access_unit) => {
+                let kind = access_unit.track.kind;
+                let is_video = kind == TrackKind::Video;
+                self.has_video |= is_video && self.muxer.carries(access_unit);
+                (is_video, kind == TrackKind::Audio && !access_unit.is_sticky())
+            }
+        };
         // Without video in this outlet every audio frame is an entry point.
-        let is_sound = kind == TrackKind::Audio && !is_config;
         let entry = unit.entry_point || (is_sound && !self.muxer.egress.tracks.video);
         let Self { log, muxer, .. } = self;
         let at = log.edge();
-        let appended = log.append(access_unit.dts, unit.received, entry, |log| {
-            muxer.write(access_unit, access_unit.dts, log)
-        });
+        let appended = log.append(unit.time(), unit.received, entry, |log| muxer.write(unit, log));
         if appended {
             self.unflushed_since.get_or_insert(now);
-            self.closes_frame |= kind == TrackKind::Video || !self.has_video;
-            if is_config {
+            self.closes_frame |= is_picture || !self.has_video;
+            if unit.is_sticky() {
                 self.config_at = Some(at);
             }
             if entry {
@@ -171,7 +175,7 @@ impl Outlet {
 
     /// Starts the viewers that wait for an entry point, if the log has one for them: who lost the thread
     /// never goes back.
-    pub fn start_waiting(&mut self, prologue: &Prologue, seen: Seen, notices: &mut Notices) {
+    pub fn start_waiting(&mut self, side: &Side, notices: &mut Notices) {
         let Some(entry) = self.log.newest_entry().filter(|_| self.has_waiting) else { return };
         self.has_waiting = false;
         let mut head: Option<Bytes> = None;
@@ -181,23 +185,17 @@ impl Outlet {
                 continue;
             }
             let head = head.get_or_insert_with(|| {
-                prologue_bytes(&mut self.muxer, &self.log, entry, self.has_video, prologue)
+                prologue_bytes(&mut self.muxer, &self.log, entry, self.has_video, &side.prologue)
             });
-            begin(subscriber, entry, head.clone(), seen, notices);
+            begin(subscriber, entry, head.clone(), side.seen, notices);
         }
     }
 
     /// Starts one viewer at the live edge without waiting for an entry point.
-    pub fn start_at_edge(
-        &mut self,
-        index: usize,
-        prologue: &Prologue,
-        seen: Seen,
-        notices: &mut Notices,
-    ) {
+    pub fn start_at_edge(&mut self, index: usize, side: &Side, notices: &mut Notices) {
         let edge = self.log.edge();
-        let head = prologue_bytes(&mut self.muxer, &self.log, edge, false, prologue);
-        begin(&mut self.subscribers[index], edge, head, seen, notices);
+        let head = prologue_bytes(&mut self.muxer, &self.log, edge, false, &side.prologue);
+        begin(&mut self.subscribers[index], edge, head, side.seen, notices);
     }
 
     /// What waits to be flushed, and whether a chunk among it closes a frame.
@@ -261,11 +259,11 @@ impl Outlet {
     }
 
     /// Puts a viewer at the newest entry point, or lets it wait for the next one.
-    pub fn resume(&mut self, index: usize, prologue: &Prologue, seen: Seen, notices: &mut Notices) {
+    pub fn resume(&mut self, index: usize, side: &Side, notices: &mut Notices) {
         self.take_rest(index, notices);
         self.subscribers[index].wait_anywhere();
         self.has_waiting = true;
-        self.start_waiting(prologue, seen, notices);
+        self.start_waiting(side, notices);
     }
 
     /// Hands every viewer what it has not got, because the stream ends.

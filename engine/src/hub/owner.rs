@@ -118,7 +118,7 @@ impl Hub {
             key: stream.key.clone(),
             stream: stream.uid,
             live: stream.is_live(),
-            snapshot: stream.snapshot(),
+            snapshot: stream.feed.snapshot(),
         };
         self.tell(from, message);
         self.tell_if_watched(slot, was_watched);
@@ -189,7 +189,7 @@ impl Hub {
     /// behind those from before the gap.
     fn send_resume(&mut self, slot: usize, core: CoreIndex, next: u64) -> bool {
         let stream = &self.streams[slot];
-        let prologue = Box::new(stream.prologue().clone());
+        let prologue = Box::new(stream.feed.prologue().clone());
         let message = Media::Resume { stream: stream.uid, prologue, next };
         self.mesh.send_media(core, message).is_ok()
     }

@@ -122,8 +122,8 @@ impl Hub {
     /// Puts a viewer at the newest entry point: after a pause, or for a seek on live.
     pub fn resume(&mut self, id: SubscriberId) {
         let place = self.places[id.slot as usize];
-        let (outlets, prologue, seen, _) = self.replicas[place.replica].parts();
-        outlets[place.outlet].resume(place.index, prologue, seen, &mut self.notices);
+        let (outlet, side, _) = self.replicas[place.replica].parts(place.outlet);
+        outlet.resume(place.index, side, &mut self.notices);
         self.mark_unflushed(place.replica);
     }
 
@@ -291,21 +291,21 @@ impl Hub {
 
     fn place_in(&mut self, replica: usize, egress: Egress, now: Micros) -> Place {
         let chunk_size = self.config.rtmp.chunk_size_out;
-        let outlet = self.replicas[replica].outlet_for(egress, chunk_size, &self.pool, now);
+        let Self { replicas, bridging, pool, .. } = self;
+        let outlet = replicas[replica].outlet_for(egress, chunk_size, bridging, pool, now);
         Place { replica, outlet, index: 0 }
     }
 
     /// Starts a viewer if the stream allows it now.
     fn start_viewer(&mut self, replica: usize, outlet: usize, index: usize) {
         let live = self.replicas[replica].live;
-        let (outlets, prologue, seen, policy) = self.replicas[replica].parts();
-        let outlet = &mut outlets[outlet];
+        let (outlet, side, policy) = self.replicas[replica].parts(outlet);
         // Nothing is known of a stream before its first units: then even they wait for its beginning.
-        let at_edge = live && policy.start == Start::LiveEdge && seen.any();
+        let at_edge = live && policy.start == Start::LiveEdge && side.seen.any();
         if at_edge && outlet.subscribers()[index].waits_for_entry() {
-            outlet.start_at_edge(index, prologue, seen, &mut self.notices);
+            outlet.start_at_edge(index, side, &mut self.notices);
         } else {
-            outlet.start_waiting(prologue, seen, &mut self.notices);
+            outlet.start_waiting(side, &mut self.notices);
         }
     }
 

@@ -7,10 +7,11 @@ use super::key::StreamKey;
 use super::message::{
     ConnectionId, Control, EndReason, Media, Notice, PublisherId, PublisherInfo, Refusal, StreamUid,
 };
-use super::unit::{Prologue, Unit};
+use super::unit::{Packets, Prologue, Unit};
 use crate::clock::Micros;
 use crate::mesh::CoreIndex;
-use corelay_codecs::{AccessUnit, FlvBody, TrackKind, UnitKind};
+use bytes::Bytes;
+use corelay_codecs::{AccessUnit, FlvBody, TrackKind, TsBlock, UnitKind};
 
 /// A publication of one of this core's connections.
 #[derive(Debug)]
@@ -32,7 +33,8 @@ pub(super) struct Publication {
 
 impl Publication {
     /// True when decoding can start at `unit`, and its bytes are its own.
-    fn resumes_at(&self, unit: &AccessUnit) -> bool {
+    fn resumes_at(&self, unit: &Unit) -> bool {
+        let Some(unit) = unit.access_unit() else { return unit.entry_point };
         let is_frame = matches!(unit.kind, UnitKind::Frame { .. });
         let is_sound = unit.track.kind == TrackKind::Audio && is_frame && !self.has_video;
         unit.flv != FlvBody::Covered && (unit.is_video_random_access() || is_sound)
@@ -81,19 +83,41 @@ impl Hub {
     /// # Cost
     /// One allocation, which all cores share.
     pub fn ingest(&mut self, publisher: PublisherId, unit: AccessUnit, now: Micros) {
+        self.ingest_unit(publisher, Unit::new(unit, now), now);
+    }
+
+    /// Takes packets of an accepted publication; viewers may start at the first one if it is an entry
+    /// point, and `tables` then holds the newest PAT and PMT packets in front of it.
+    ///
+    /// # Cost
+    /// One allocation, which all cores share.
+    pub fn ingest_packets(
+        &mut self,
+        publisher: PublisherId,
+        block: TsBlock,
+        tables: Option<Bytes>,
+        now: Micros,
+    ) {
+        let entry_point = tables.is_some();
+        let packets = Packets { block, tables: tables.unwrap_or_default(), ..Packets::default() };
+        self.ingest_unit(publisher, Unit::packets(packets, entry_point, now), now);
+    }
+
+    fn ingest_unit(&mut self, publisher: PublisherId, unit: Unit, now: Micros) {
         let core = self.core;
         let Some(publication) = self.publication(publisher) else { return };
         let Some(stream) = publication.stream else { return };
-        publication.has_video |= unit.track.kind == TrackKind::Video;
+        let track = unit.access_unit().map(|access_unit| access_unit.track.kind);
+        publication.has_video |= track == Some(TrackKind::Video);
         let is_own = publication.owner == core;
         let is_held_back = publication.lost && !publication.resumes_at(&unit);
         publication.units += u64::from(is_own);
-        let unit = Arc::new(Unit::new(unit, now));
+        let unit = Arc::new(unit);
         self.stats.units_in.add(1);
         if is_own {
             return self.own_ingest(stream, publisher, unit, now);
         }
-        let owed = unit.access_unit.is_sticky().then(|| Arc::clone(&unit));
+        let owed = unit.is_sticky().then(|| Arc::clone(&unit));
         if is_held_back || !self.send_unit(stream, publisher, unit) {
             self.stats.ring_drops.add(1);
             if let Some(publication) = self.publication(publisher) {

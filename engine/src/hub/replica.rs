@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 
-use corelay_codecs::{Timestamp, TrackKind, UnitKind};
+use corelay_codecs::container::mpegts::demux;
+use corelay_codecs::{Timestamp, TrackKind};
 use corelay_config::{Policy, Start};
 use smallvec::SmallVec;
 
+use super::bridge::Bridge;
 use super::egress::{Egress, Muxer};
 use super::key::StreamKey;
 use super::memory::SegmentPool;
 use super::message::StreamUid;
 use super::outlet::{Notices, Outlet, Seen};
-use super::unit::{Change, Gop, Prologue, Snapshot, Unit};
+use super::unit::{Change, Essence, Gop, Prologue, Snapshot, Unit};
 use crate::clock::Micros;
 
 /// See the module.
@@ -32,14 +34,53 @@ pub struct Replica {
     /// Units were missed, and the owner has been asked for them.
     pub asked_again: bool,
     outlets: SmallVec<[Outlet; 1]>,
-    prologue: Prologue,
-    gop: Gop,
+    /// What the stream is: packets, or access units.
+    is_transport: bool,
+    native: Side,
+    bridged: Side,
+    /// Takes access units out of packets, while outlets need them.
+    bridge: Option<Box<Bridge>>,
     /// Sequence number of the unit that comes next.
     next: u64,
     /// The latest stream time in the logs.
     latest: Timestamp,
-    seen: Seen,
     viewers: usize,
+}
+
+/// What joiners need: of the stream as it is, or of what a bridge makes of it.
+#[derive(Debug, Default)]
+pub struct Side {
+    /// What stands in front of the first frame.
+    pub prologue: Prologue,
+    /// The units since the newest entry point.
+    pub gop: Gop,
+    /// What there is to watch and to hear.
+    pub seen: Seen,
+}
+
+impl Side {
+    /// Keeps what joiners need of a unit.
+    fn keep(&mut self, unit: &Arc<Unit>, bytes_max: usize) {
+        self.see(unit);
+        self.gop.push(unit, bytes_max);
+    }
+
+    fn see(&mut self, unit: &Unit) {
+        match &unit.essence {
+            Essence::Transport(_) => self.seen = Seen { video: true, audio: true },
+            Essence::Elementary(unit) => match unit.track.kind {
+                TrackKind::Video => self.seen.video = true,
+                TrackKind::Audio => self.seen.audio = true,
+                TrackKind::Data => {}
+            },
+        }
+    }
+
+    fn clear(&mut self) {
+        self.prologue.clear();
+        self.gop.clear();
+        self.seen = Seen::default();
+    }
 }
 
 /// What [`Replica::deliver`] made of a unit.
@@ -63,11 +104,12 @@ impl Replica {
             unflushed: false,
             asked_again: false,
             outlets: SmallVec::new(),
-            prologue: Prologue::default(),
-            gop: Gop::default(),
+            is_transport: false,
+            native: Side::default(),
+            bridged: Side::default(),
+            bridge: None,
             next: 0,
             latest: Timestamp::default(),
-            seen: Seen::default(),
             viewers: 0,
         }
     }
@@ -82,9 +124,16 @@ impl Replica {
         &mut self.outlets[index]
     }
 
-    /// All of them, with what their policies need.
-    pub fn parts(&mut self) -> (&mut [Outlet], &Prologue, Seen, &Policy) {
-        (&mut self.outlets, &self.prologue, self.seen, &self.policy)
+    /// One of them, with what its joiners need and the policy.
+    pub fn parts(&mut self, index: usize) -> (&mut Outlet, &Side, &Policy) {
+        let outlet = &mut self.outlets[index];
+        let side = if outlet.is_bridged { &self.bridged } else { &self.native };
+        (outlet, side, &self.policy)
+    }
+
+    /// What takes access units out of a transport stream, if anything does.
+    pub fn bridge(&self) -> Option<&Bridge> {
+        self.bridge.as_deref()
     }
 
     /// Viewers attached.
@@ -102,6 +151,7 @@ impl Replica {
         &mut self,
         egress: Egress,
         chunk_size: u32,
+        bridging: &demux::Settings,
         pool: &SegmentPool,
         now: Micros,
     ) -> usize {
@@ -110,12 +160,34 @@ impl Replica {
         }
         let muxer = Muxer::new(egress, &self.key.name, chunk_size);
         let mut outlet = Outlet::new(muxer, pool.clone());
-        outlet.learn(&self.prologue);
-        for unit in self.gop.units() {
+        outlet.is_bridged = self.is_transport && !egress.takes_packets();
+        if !egress.takes_packets() && self.bridge.is_none() {
+            self.build_bridge(bridging, pool);
+        }
+        let side = if outlet.is_bridged { &self.bridged } else { &self.native };
+        outlet.learn(&side.prologue);
+        for unit in side.gop.units() {
             outlet.append(unit, now);
         }
         self.outlets.push(outlet);
         self.outlets.len() - 1
+    }
+
+    /// Makes the bridge, which opens the present group of packets at once.
+    fn build_bridge(&mut self, bridging: &demux::Settings, pool: &SegmentPool) {
+        let (policy, budget) = (Arc::clone(&self.policy), Arc::clone(pool.budget()));
+        // The group that it opens is the past: its time is that of its own packets.
+        let group = self.native.gop.units().next().filter(|_| self.is_transport);
+        let at = group.map_or(self.latest, |unit| unit.time());
+        let mut bridge = Box::new(Bridge::new(bridging.clone(), policy, budget, at));
+        self.bridged.clear();
+        if self.is_transport {
+            for unit in self.native.gop.units().flat_map(|unit| bridge.take(unit)) {
+                self.bridged.prologue.observe(&unit);
+                self.bridged.keep(&unit, self.policy.log_bytes_max);
+            }
+        }
+        self.bridge = Some(bridge);
     }
 
     /// Removes one egress that nobody has used for the policy's `linger_ms`. Gives the index that the
@@ -124,6 +196,10 @@ impl Replica {
         let linger_ms = self.policy.linger_ms;
         let idle = self.outlets.iter().position(|outlet| outlet.is_idle(now, linger_ms))?;
         self.outlets.swap_remove(idle);
+        if self.outlets.iter().all(|outlet| outlet.muxer().egress.takes_packets()) {
+            self.bridge = None;
+            self.bridged.clear();
+        }
         Some(idle)
     }
 
@@ -145,6 +221,7 @@ impl Replica {
     pub fn restore(&mut self, snapshot: Snapshot, now: Micros, notices: &mut Notices) {
         self.asked_again = false;
         let have = self.next;
+        self.become_essence(snapshot.is_transport, now);
         self.resume(snapshot.prologue, snapshot.next, now);
         for unit in snapshot.gop.iter().filter(|unit| unit.sequence >= have) {
             self.keep(unit, now);
@@ -158,20 +235,25 @@ impl Replica {
     /// Goes on behind a gap: the owner sends `next` next. Configurations that viewers have not been told
     /// of go into the logs.
     pub fn resume(&mut self, prologue: Prologue, next: u64, now: Micros) {
-        self.gop.clear();
-        self.seen = Seen::default();
+        self.native.gop.clear();
+        self.native.seen = Seen::default();
+        self.restart_bridge(now);
         for outlet in &mut self.outlets {
             outlet.start_epoch(now);
-            outlet.learn(&prologue);
-        }
-        let known = std::mem::replace(&mut self.prologue, prologue.clone());
-        for unit in prologue.units() {
-            if unit.access_unit.kind == UnitKind::Config && !known.says(unit) {
-                let mut told = Unit::clone(unit);
-                told.access_unit.dts = told.access_unit.dts.max(self.latest);
-                self.append(&told, now);
+            if !outlet.is_bridged {
+                outlet.learn(&prologue);
             }
-            self.see(unit);
+        }
+        let known = std::mem::replace(&mut self.native.prologue, prologue.clone());
+        for unit in prologue.units() {
+            if unit.is_config() && !known.says(unit) {
+                let mut told = Unit::clone(unit);
+                if let Essence::Elementary(told) = &mut told.essence {
+                    told.dts = told.dts.max(self.latest);
+                }
+                self.append(&told, false, now);
+            }
+            self.native.see(unit);
         }
         self.next = next;
     }
@@ -188,49 +270,92 @@ impl Replica {
         if unit.starts_epoch {
             self.start_epoch(now);
         }
-        let change = self.prologue.observe(unit);
+        self.become_essence(unit.is_transport(), now);
+        let change = self.native.prologue.observe(unit);
         if unit.late_joiners_only {
             return;
         }
-        if change == Change::Replaced {
-            self.gop.clear();
-            self.outlets.iter_mut().for_each(Outlet::forget_entry);
-        }
+        self.heed(change, false);
         if self.keep(unit, now) {
             self.start_waiting(notices);
         }
     }
 
-    /// Puts a unit into the logs. True when viewers may start at it.
-    fn keep(&mut self, unit: &Arc<Unit>, now: Micros) -> bool {
-        self.see(unit);
-        self.latest = self.latest.max(unit.access_unit.dts);
-        self.gop.push(unit, self.policy.log_bytes_max);
-        self.append(unit, now)
+    /// After a changed configuration nobody may start before the next entry point.
+    fn heed(&mut self, change: Change, is_bridged: bool) {
+        if change == Change::Replaced {
+            let side = if is_bridged { &mut self.bridged } else { &mut self.native };
+            side.gop.clear();
+            self.outlets_of(is_bridged).for_each(Outlet::forget_entry);
+        }
     }
 
-    fn append(&mut self, unit: &Unit, now: Micros) -> bool {
-        self.outlets.iter_mut().fold(false, |entry, outlet| outlet.append(unit, now) | entry)
+    /// Puts a unit into the logs. True when viewers may start at it.
+    fn keep(&mut self, unit: &Arc<Unit>, now: Micros) -> bool {
+        self.latest = self.latest.max(unit.time());
+        self.native.keep(unit, self.policy.log_bytes_max);
+        let mut entry = self.append(unit, false, now);
+        if unit.is_transport() {
+            let units = self.bridge.as_mut().map(|bridge| bridge.take(unit)).unwrap_or_default();
+            for unit in units {
+                entry |= self.keep_bridged(&unit, now);
+            }
+        }
+        entry
+    }
+
+    fn keep_bridged(&mut self, unit: &Arc<Unit>, now: Micros) -> bool {
+        let change = self.bridged.prologue.observe(unit);
+        if unit.late_joiners_only {
+            return false;
+        }
+        self.heed(change, true);
+        self.bridged.keep(unit, self.policy.log_bytes_max);
+        self.append(unit, true, now)
+    }
+
+    fn append(&mut self, unit: &Unit, is_bridged: bool, now: Micros) -> bool {
+        self.outlets_of(is_bridged).fold(false, |entry, outlet| outlet.append(unit, now) | entry)
+    }
+
+    fn outlets_of(&mut self, is_bridged: bool) -> impl Iterator<Item = &mut Outlet> {
+        self.outlets.iter_mut().filter(move |outlet| outlet.is_bridged == is_bridged)
     }
 
     fn start_waiting(&mut self, notices: &mut Notices) {
-        for outlet in &mut self.outlets {
-            outlet.start_waiting(&self.prologue, self.seen, notices);
+        for index in 0..self.outlets.len() {
+            let (outlet, side, _) = self.parts(index);
+            outlet.start_waiting(side, notices);
         }
     }
 
     fn start_epoch(&mut self, now: Micros) {
-        self.prologue.clear();
-        self.gop.clear();
-        self.seen = Seen::default();
+        self.restart_bridge(now);
+        self.native.clear();
         self.outlets.iter_mut().for_each(|outlet| outlet.start_epoch(now));
     }
 
-    fn see(&mut self, unit: &Unit) {
-        match unit.access_unit.track.kind {
-            TrackKind::Video => self.seen.video = true,
-            TrackKind::Audio => self.seen.audio = true,
-            TrackKind::Data => {}
+    /// What the bridge has half of goes out; what comes next has nothing to do with it.
+    fn restart_bridge(&mut self, now: Micros) {
+        let units = self.bridge.as_mut().map(|bridge| bridge.finish(now)).unwrap_or_default();
+        for unit in units {
+            self.keep_bridged(&unit, now);
+        }
+        self.bridged.clear();
+    }
+
+    /// Packets follow on access units, or the other way round: another publisher has the stream.
+    fn become_essence(&mut self, is_transport: bool, now: Micros) {
+        if self.is_transport == is_transport {
+            return;
+        }
+        self.is_transport = is_transport;
+        self.start_epoch(now);
+        if let Some(bridge) = self.bridge.as_mut().filter(|_| is_transport) {
+            bridge.begin_at(self.latest);
+        }
+        for outlet in &mut self.outlets {
+            outlet.is_bridged = is_transport && !outlet.muxer().egress.takes_packets();
         }
     }
 }

@@ -20,7 +20,9 @@ pub struct StreamSnapshot {
     pub live_ms: i64,
     /// Who publishes; `None` while it is expected back or not there yet.
     pub publisher: Option<PublisherSnapshot>,
-    /// Its tracks.
+    /// It is a transport stream; otherwise access units.
+    pub is_transport: bool,
+    /// Its tracks; of a transport stream none: see its analysis.
     pub tracks: Vec<TrackSnapshot>,
     /// Units received.
     pub units: u64,
@@ -85,6 +87,15 @@ pub struct ViewersSnapshot {
     pub log_bytes: u64,
     /// Media held in its logs, in milliseconds.
     pub log_ms: u64,
+    /// What this core takes out of a transport stream for viewers that cannot take packets.
+    pub bridge: Option<BridgeSnapshot>,
+}
+
+/// What a core takes out of a transport stream.
+#[derive(Clone, Debug)]
+pub struct BridgeSnapshot {
+    /// The tracks.
+    pub tracks: Vec<TrackSnapshot>,
 }
 
 impl Hub {
@@ -94,7 +105,7 @@ impl Hub {
             key: stream.key.clone(),
             id: u64::from(stream.uid.core.0) << 32 | u64::from(stream.uid.serial),
             owner: self.core.0,
-            live_ms: stream.live_ms(),
+            live_ms: stream.feed.live_ms(),
             publisher: stream.publisher().map(|(_, info)| PublisherSnapshot {
                 client: info.connection.to_string(),
                 peer: info.peer.to_string(),
@@ -103,11 +114,12 @@ impl Hub {
                 url: info.url.clone(),
                 active_ms: now.millis_since(info.since),
             }),
-            tracks: stream.tracks().iter().map(track).collect(),
-            units: stream.totals.units,
-            frames: stream.totals.frames,
-            bytes: stream.totals.bytes,
-            jumps: stream.jumps(),
+            is_transport: stream.feed.is_transport(),
+            tracks: stream.feed.tracks().iter().map(track).collect(),
+            units: stream.feed.totals.units,
+            frames: stream.feed.totals.frames,
+            bytes: stream.feed.totals.bytes,
+            jumps: stream.feed.jumps(),
         };
         self.streams.iter().map(snapshot).collect()
     }
@@ -119,6 +131,9 @@ impl Hub {
             by_form: count_by_form(replica).map(|(form, count)| (form.name(), count)).collect(),
             log_bytes: replica.outlets().iter().map(|outlet| outlet.log().memory_bytes()).sum(),
             log_ms: replica.outlets().iter().map(|o| o.log().span_ms()).max().unwrap_or(0),
+            bridge: replica.bridge().map(|bridge| BridgeSnapshot {
+                tracks: bridge.tracks().iter().map(track).collect(),
+            }),
         };
         self.replicas.iter().map(snapshot).collect()
     }
@@ -130,7 +145,7 @@ impl Hub {
     }
 }
 
-fn track(track: &super::stream::Track) -> TrackSnapshot {
+fn track(track: &super::feed::Track) -> TrackSnapshot {
     let info = &track.info;
     let kind = match track.kind {
         TrackKind::Video => "video",

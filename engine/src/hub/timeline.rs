@@ -59,6 +59,12 @@ impl Timeline {
         self.epoch = None;
     }
 
+    /// The next publisher begins at `at` or later.
+    pub fn begin_at(&mut self, at: Timestamp) {
+        self.resume_at = self.resume_at.max(at.0);
+        self.latest = self.latest.max(at.0);
+    }
+
     /// The latest time given out.
     pub fn latest(&self) -> Timestamp {
         Timestamp(self.latest)

@@ -76,8 +76,8 @@ impl Hub {
             max: Micros::from_millis(replica.policy.flush.max_ms),
         };
         let mut left = Left::Nothing;
-        let (outlets, prologue, _, policy) = replica.parts();
-        for outlet in outlets {
+        for index in 0..replica.outlets().len() {
+            let (outlet, side, policy) = replica.parts(index);
             loop {
                 if !outlet.is_sweeping() {
                     let Some((pending, closes_frame)) = outlet.pending() else { break };
@@ -98,7 +98,7 @@ impl Hub {
                 }
                 let memory = memory_limit(&self.pool, policy);
                 let stats = &self.stats;
-                outlet.enforce(policy, prologue, now, memory, &mut self.notices, |reason| {
+                outlet.enforce(policy, &side.prologue, now, memory, &mut self.notices, |reason| {
                     stats.count_skip(reason);
                 });
             }
@@ -169,11 +169,12 @@ impl Hub {
     /// Applies the slow-viewer policy where no flush does, because nothing is appended any more or all
     /// viewers are blocked.
     fn enforce_replica(&mut self, slot: usize, now: Micros) {
-        let (outlets, prologue, _, policy) = self.replicas[slot].parts();
-        let memory = memory_limit(&self.pool, policy);
+        let replica = &mut self.replicas[slot];
+        let memory = memory_limit(&self.pool, &replica.policy);
         let stats = &self.stats;
-        for outlet in outlets {
-            outlet.enforce(policy, prologue, now, memory, &mut self.notices, |reason| {
+        for index in 0..replica.outlets().len() {
+            let (outlet, side, policy) = replica.parts(index);
+            outlet.enforce(policy, &side.prologue, now, memory, &mut self.notices, |reason| {
                 stats.count_skip(reason);
             });
         }

@@ -3,16 +3,37 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use corelay_codecs::{AccessUnit, FlvBody, UnitKind};
+use bytes::Bytes;
+use corelay_codecs::{AccessUnit, FlvBody, Timestamp, TsBlock, UnitKind};
 use smallvec::SmallVec;
 
 use crate::clock::Micros;
 
-/// An access unit on its stream's timeline.
+/// What a stream natively is, one piece of it.
+#[derive(Clone, Debug)]
+pub enum Essence {
+    /// An access unit; its times are stream time once the owner has seen it.
+    Elementary(AccessUnit),
+    /// Packets of a transport stream, as received.
+    Transport(Packets),
+}
+
+/// Packets of a transport stream.
+#[derive(Clone, Debug, Default)]
+pub struct Packets {
+    /// The packets.
+    pub block: TsBlock,
+    /// The newest PAT and PMT packets in front of an entry point, as received; empty elsewhere.
+    pub tables: Bytes,
+    /// Stream time of their arrival, once the owner has seen them.
+    pub time: Timestamp,
+}
+
+/// A piece of a stream, on its timeline.
 #[derive(Clone, Debug)]
 pub struct Unit {
-    /// The unit; its times are stream time once the owner has seen it.
-    pub access_unit: AccessUnit,
+    /// What it carries.
+    pub essence: Essence,
     /// When its last byte was received.
     pub received: Micros,
     /// Counts the units of the stream, without a gap: given by the owner.
@@ -29,33 +50,77 @@ pub struct Unit {
 impl Unit {
     /// A unit as it comes from a publisher.
     pub fn new(access_unit: AccessUnit, received: Micros) -> Self {
+        Self::of(Essence::Elementary(access_unit), received, false)
+    }
+
+    /// Packets as they come from a publisher; viewers may start at the first one if it is an entry point.
+    pub fn packets(packets: Packets, entry_point: bool, received: Micros) -> Self {
+        Self::of(Essence::Transport(packets), received, entry_point)
+    }
+
+    fn of(essence: Essence, received: Micros, entry_point: bool) -> Self {
         Self {
-            access_unit,
+            essence,
             received,
             sequence: 0,
             starts_epoch: false,
             late_joiners_only: false,
-            entry_point: false,
+            entry_point,
+        }
+    }
+
+    /// The access unit, if it is one.
+    pub fn access_unit(&self) -> Option<&AccessUnit> {
+        match &self.essence {
+            Essence::Elementary(access_unit) => Some(access_unit),
+            Essence::Transport(_) => None,
+        }
+    }
+
+    /// True for packets of a transport stream.
+    pub fn is_transport(&self) -> bool {
+        matches!(self.essence, Essence::Transport(_))
+    }
+
+    /// Stream time.
+    pub fn time(&self) -> Timestamp {
+        match &self.essence {
+            Essence::Elementary(access_unit) => access_unit.dts,
+            Essence::Transport(packets) => packets.time,
         }
     }
 
     /// Bytes of payload this unit keeps alive.
     pub fn bytes(&self) -> usize {
-        match &self.access_unit.flv {
-            FlvBody::Verbatim(body) => body.len(),
-            FlvBody::Build | FlvBody::Covered => self.access_unit.payload.len(),
+        match &self.essence {
+            Essence::Transport(packets) => packets.block.bytes().len(),
+            Essence::Elementary(unit) => match &unit.flv {
+                FlvBody::Verbatim(body) => body.len(),
+                FlvBody::Build | FlvBody::Covered => unit.payload.len(),
+            },
         }
+    }
+
+    /// Metadata and configurations: what decoders that start later must be told.
+    pub fn is_sticky(&self) -> bool {
+        self.access_unit().is_some_and(AccessUnit::is_sticky)
+    }
+
+    /// A decoder's configuration.
+    pub fn is_config(&self) -> bool {
+        self.access_unit().is_some_and(|unit| unit.kind == UnitKind::Config)
     }
 
     /// The unit without the others of its message: what travels in another unit's body gets one of its
     /// own.
     fn standalone(self: &Arc<Self>) -> Arc<Self> {
-        if self.access_unit.flv != FlvBody::Covered {
-            return Arc::clone(self);
+        match &self.essence {
+            Essence::Elementary(unit) if unit.flv == FlvBody::Covered => {
+                let own = AccessUnit { flv: FlvBody::Build, ..unit.clone() };
+                Arc::new(Self { essence: Essence::Elementary(own), ..Self::clone(self) })
+            }
+            _ => Arc::clone(self),
         }
-        let mut unit = Self::clone(self);
-        unit.access_unit.flv = FlvBody::Build;
-        Arc::new(unit)
     }
 }
 
@@ -71,27 +136,33 @@ pub enum Change {
 }
 
 /// What a decoder must be told before its first frame: metadata and configuration records, newest of
-/// each kind and track, in the order in which they first came.
+/// each kind and track, in the order in which they first came; or the tables of a transport stream.
 #[derive(Clone, Debug, Default)]
 pub struct Prologue {
     units: SmallVec<[Arc<Unit>; 4]>,
+    tables: Bytes,
 }
 
 impl Prologue {
     /// Keeps `unit` if it is one of them.
     pub fn observe(&mut self, unit: &Arc<Unit>) -> Change {
-        let new = &unit.access_unit;
-        if !new.is_sticky() {
-            return Change::None;
-        }
-        let same = |old: &&mut Arc<Unit>| {
-            old.access_unit.track == new.track && old.access_unit.kind == new.kind
+        let new = match &unit.essence {
+            Essence::Elementary(new) if new.is_sticky() => new,
+            Essence::Elementary(_) => return Change::None,
+            Essence::Transport(packets) => {
+                if unit.entry_point {
+                    self.tables = packets.tables.clone();
+                }
+                return Change::None;
+            }
         };
+        let same = |old: &AccessUnit| old.track == new.track && old.kind == new.kind;
         let is_config = new.kind == UnitKind::Config;
-        match self.units.iter_mut().find(same) {
+        match self.units.iter_mut().find(|old| old.access_unit().is_some_and(same)) {
             Some(old) => {
-                let (before, after) = (&old.access_unit, &unit.access_unit);
-                let changed = before.payload != after.payload || before.codec != after.codec;
+                let changed = old.access_unit().is_none_or(|before| {
+                    before.payload != new.payload || before.codec != new.codec
+                });
                 *old = unit.standalone();
                 if changed && is_config { Change::Replaced } else { Change::None }
             }
@@ -104,19 +175,20 @@ impl Prologue {
 
     /// True when decoders that were told this prologue need not be told `unit`.
     pub fn says(&self, unit: &Unit) -> bool {
-        let new = &unit.access_unit;
+        let Some(new) = unit.access_unit() else { return false };
         let same = |old: &AccessUnit| {
             old.track == new.track
                 && old.kind == new.kind
                 && old.codec == new.codec
                 && old.payload == new.payload
         };
-        self.units.iter().any(|old| same(&old.access_unit))
+        self.access_units().any(same)
     }
 
     /// Forgets everything: another publisher starts.
     pub fn clear(&mut self) {
         self.units.clear();
+        self.tables = Bytes::new();
     }
 
     /// The units, in sending order.
@@ -124,9 +196,19 @@ impl Prologue {
         &self.units
     }
 
+    /// What they carry.
+    pub fn access_units(&self) -> impl Iterator<Item = &AccessUnit> {
+        self.units.iter().filter_map(|unit| unit.access_unit())
+    }
+
+    /// The PAT and PMT packets in front of the newest entry point of a transport stream.
+    pub fn tables(&self) -> &Bytes {
+        &self.tables
+    }
+
     /// Bytes of payload held.
     pub fn bytes(&self) -> usize {
-        self.units.iter().map(|unit| unit.bytes()).sum()
+        self.units.iter().map(|unit| unit.bytes()).sum::<usize>() + self.tables.len()
     }
 }
 
@@ -179,13 +261,14 @@ pub struct Snapshot {
     pub gop: Vec<Arc<Unit>>,
     /// Sequence number of the unit that comes next.
     pub next: u64,
+    /// The stream is packets of a transport stream.
+    pub is_transport: bool,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bytes::Bytes;
-    use corelay_codecs::{CodecId, Timestamp, TrackId};
+    use corelay_codecs::{CodecId, TrackId};
 
     fn unit(track: TrackId, kind: UnitKind, payload: &[u8], flv: FlvBody) -> Arc<Unit> {
         let payload = Bytes::copy_from_slice(payload);
@@ -217,8 +300,7 @@ mod tests {
         assert!(prologue.says(&config(b"1")) && !prologue.says(&config(b"22")));
         assert_eq!(prologue.observe(&config(b"22")), Change::Replaced);
         assert_eq!(prologue.observe(&frame(9, true)), Change::None);
-        let payloads: Vec<_> =
-            prologue.units().iter().map(|u| &u.access_unit.payload[..]).collect();
+        let payloads: Vec<_> = prologue.access_units().map(|unit| &unit.payload[..]).collect();
         assert_eq!(payloads, [&b"22"[..], b"m", b"a"]);
         assert_eq!(prologue.bytes(), 4);
     }
@@ -226,10 +308,11 @@ mod tests {
     #[test]
     fn another_codec_with_the_same_record_is_a_change() {
         let mut prologue = Prologue::default();
-        let mut other = Unit::clone(&config(b"1"));
-        other.access_unit.codec = CodecId::H265;
-        prologue.observe(&config(b"1"));
-        assert_eq!(prologue.observe(&Arc::new(other)), Change::Replaced);
+        let same = config(b"1");
+        let other = AccessUnit { codec: CodecId::H265, ..same.access_unit().unwrap().clone() };
+        prologue.observe(&same);
+        let other = Arc::new(Unit::new(other, Micros(0)));
+        assert_eq!(prologue.observe(&other), Change::Replaced);
     }
 
     #[test]

@@ -66,7 +66,7 @@ impl Source {
                 let input = UdpInput::open(&UdpSource::new(place, &url.options))?;
                 let poller = Poller::new().map_err(SourceError::Wait)?;
                 // Like a listener: reported as long as there is something to receive.
-                let watched = poller.add(input.as_raw_fd(), 0, Watch::Listener);
+                let watched = poller.registry().add(input.as_raw_fd(), 0, Watch::Listener);
                 watched.map_err(SourceError::Wait)?;
                 Ok(Self::Datagrams { input: Box::new(input), inbox: Box::default(), poller })
             }

@@ -12,4 +12,4 @@ mod poller;
 
 pub use doorbell::Doorbell;
 pub use executor::{CoreHandle, CoreSpec, let_io_in, spawn_core, thread_cpu_us};
-pub use poller::{Poller, Ready, Watch};
+pub use poller::{Poller, Ready, Registry, Watch};

@@ -11,6 +11,7 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::rc::Rc;
 use std::time::Duration;
 
 /// How a descriptor is watched.
@@ -22,6 +23,8 @@ pub enum Watch {
     Listener,
     /// Reported once per ring.
     Doorbell,
+    /// Datagrams, reported when more come.
+    Datagrams,
 }
 
 /// What is ready.
@@ -37,12 +40,44 @@ pub struct Ready {
     pub ended: bool,
 }
 
+/// What is watched: the part of a poller that others may change.
+#[derive(Clone, Debug)]
+pub struct Registry(Rc<OwnedFd>);
+
 /// See the module.
 #[derive(Debug)]
 pub struct Poller {
-    set: OwnedFd,
+    set: Registry,
     events: Vec<libc::epoll_event>,
     ready: usize,
+}
+
+impl Registry {
+    /// Watches `fd` until it is closed, and reports it with `token`.
+    ///
+    /// # Errors
+    /// The kernel refuses: `fs.epoll.max_user_watches` is reached, or there is no memory.
+    pub fn add(&self, fd: RawFd, token: u64, watch: Watch) -> io::Result<()> {
+        let events = match watch {
+            Watch::Connection => libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP | libc::EPOLLET,
+            Watch::Listener => libc::EPOLLIN,
+            Watch::Doorbell | Watch::Datagrams => libc::EPOLLIN | libc::EPOLLET,
+        };
+        let mut event = libc::epoll_event { events: events as u32, u64: token };
+        // SAFETY: the kernel copies one event that lives here.
+        check(unsafe {
+            libc::epoll_ctl(self.0.as_raw_fd(), libc::EPOLL_CTL_ADD, fd, &raw mut event)
+        })?;
+        Ok(())
+    }
+
+    /// Stops watching `fd`, which stays open.
+    pub fn remove(&self, fd: RawFd) {
+        // SAFETY: the event is not read for this operation.
+        unsafe {
+            libc::epoll_ctl(self.0.as_raw_fd(), libc::EPOLL_CTL_DEL, fd, std::ptr::null_mut())
+        };
+    }
 }
 
 impl Poller {
@@ -54,34 +89,13 @@ impl Poller {
         // SAFETY: no pointers; the result is checked before it is owned.
         let fd = check(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
         // SAFETY: a fresh descriptor that nothing else owns.
-        let set = unsafe { OwnedFd::from_raw_fd(fd) };
+        let set = Registry(Rc::new(unsafe { OwnedFd::from_raw_fd(fd) }));
         Ok(Self { set, events: vec![libc::epoll_event { events: 0, u64: 0 }; BATCH], ready: 0 })
     }
 
-    /// Watches `fd` until it is closed, and reports it with `token`.
-    ///
-    /// # Errors
-    /// The kernel refuses: `fs.epoll.max_user_watches` is reached, or there is no memory.
-    pub fn add(&self, fd: RawFd, token: u64, watch: Watch) -> io::Result<()> {
-        let events = match watch {
-            Watch::Connection => libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP | libc::EPOLLET,
-            Watch::Listener => libc::EPOLLIN,
-            Watch::Doorbell => libc::EPOLLIN | libc::EPOLLET,
-        };
-        let mut event = libc::epoll_event { events: events as u32, u64: token };
-        // SAFETY: the kernel copies one event that lives here.
-        check(unsafe {
-            libc::epoll_ctl(self.set.as_raw_fd(), libc::EPOLL_CTL_ADD, fd, &raw mut event)
-        })?;
-        Ok(())
-    }
-
-    /// Stops watching `fd`, which stays open.
-    pub fn remove(&self, fd: RawFd) {
-        // SAFETY: the event is not read for this operation.
-        unsafe {
-            libc::epoll_ctl(self.set.as_raw_fd(), libc::EPOLL_CTL_DEL, fd, std::ptr::null_mut())
-        };
+    /// What is watched.
+    pub fn registry(&self) -> &Registry {
+        &self.set
     }
 
     /// Waits up to `timeout` for something to be ready, and collects it. True when there is something.
@@ -94,7 +108,7 @@ impl Poller {
         let count = unsafe {
             libc::syscall(
                 libc::SYS_epoll_pwait2,
-                self.set.as_raw_fd(),
+                self.set.0.as_raw_fd(),
                 self.events.as_mut_ptr(),
                 self.events.len(),
                 &raw const timeout,
@@ -142,7 +156,7 @@ mod tests {
         let (ours, theirs) = UnixStream::pair().unwrap();
         ours.set_nonblocking(true).unwrap();
         let poller = Poller::new().unwrap();
-        poller.add(ours.as_raw_fd(), 7, Watch::Connection).unwrap();
+        poller.registry().add(ours.as_raw_fd(), 7, Watch::Connection).unwrap();
         (poller, ours, theirs)
     }
 

@@ -81,7 +81,7 @@ pub async fn run(parts: CoreParts) {
 /// Watches what a core has from its birth.
 fn watch(parts: &CoreParts) -> std::io::Result<Poller> {
     let poller = Poller::new()?;
-    poller.add(parts.bell.fd(), Token::Doorbell.encode(), Watch::Doorbell)?;
+    poller.registry().add(parts.bell.fd(), Token::Doorbell.encode(), Watch::Doorbell)?;
     watch_listeners(&poller, &parts.listeners)?;
     Ok(poller)
 }
@@ -89,7 +89,7 @@ fn watch(parts: &CoreParts) -> std::io::Result<Poller> {
 fn watch_listeners(poller: &Poller, listeners: &[ListenerSpec]) -> std::io::Result<()> {
     for (index, listener) in listeners.iter().enumerate() {
         let token = Token::Listener(index).encode();
-        poller.add(listener.socket.as_raw_fd(), token, Watch::Listener)?;
+        poller.registry().add(listener.socket.as_raw_fd(), token, Watch::Listener)?;
     }
     Ok(())
 }
@@ -247,7 +247,7 @@ impl Core {
                     let fd = socket.as_raw_fd();
                     let Ok(id) = shard.admit(listener.protocol, socket, peer) else { continue };
                     if let Err(error) =
-                        poller.add(fd, Token::Connection(id).encode(), Watch::Connection)
+                        poller.registry().add(fd, Token::Connection(id).encode(), Watch::Connection)
                     {
                         shard.close(id, Ending::Fault(Failure::Socket, error.to_string()), now);
                     }
@@ -266,7 +266,7 @@ impl Core {
     }
 
     fn forget_listeners(&self) {
-        self.listeners.iter().for_each(|one| self.poller.remove(one.socket.as_raw_fd()));
+        self.listeners.iter().for_each(|one| self.poller.registry().remove(one.socket.as_raw_fd()));
     }
 
     /// Listens again after a rest.

@@ -58,6 +58,7 @@ pub(in crate::control) fn stream(id: u64, app: &str, name: &str) -> StreamSnapsh
             url: "rtmp://host/live".to_owned(),
             active_ms: 10_000,
         }),
+        is_transport: false,
         tracks: vec![video, audio],
         units: 720,
         frames: 250,
@@ -91,6 +92,7 @@ pub(in crate::control) fn relay() -> Vec<ShardSnapshot> {
         by_form,
         log_bytes,
         log_ms,
+        bridge: None,
     };
     let (mut first, mut second) = (shard(0), shard(1));
     first.streams.push(stream(7, "live", "test"));

@@ -7,6 +7,7 @@ mod joins;
 mod lanes;
 mod media;
 mod memory;
+mod native;
 mod peer;
 mod relay;
 mod rig;

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use corelay_codecs::TrackFilter;
+use bytes::Bytes;
 use corelay_codecs::container::flv::demux::{self, Tag};
+use corelay_codecs::{TrackFilter, TsBlock};
 use corelay_config::Config;
 
 pub use super::peer::{Peer, Watch};
@@ -25,6 +26,7 @@ pub struct Rig {
     pub now: Micros,
     pub peers: Vec<Peer>,
     inboxes: Vec<Inbox>,
+    held: Option<usize>,
     swept: Micros,
     chunk_size: u32,
 }
@@ -54,7 +56,7 @@ impl Rig {
         let hubs = mesh::connect(&bells, depths).into_iter().zip(&stats).map(hub).collect();
         let inboxes = (0..cores).map(|_| Inbox::default()).collect();
         let (now, peers, swept) = (Micros(1_000_000), Vec::new(), Micros(0));
-        Self { hubs, stats, budget, now, peers, inboxes, swept, chunk_size }
+        Self { hubs, stats, budget, now, peers, inboxes, held: None, swept, chunk_size }
     }
 
     /// A stream that core `owner` owns.
@@ -133,6 +135,21 @@ impl Rig {
         self.hand_over(self.peers[peer].id.core.index());
     }
 
+    /// Takes packets from a publisher, as its driver does, and lets all cores have a turn.
+    pub fn push_packets(&mut self, peer: usize, block: TsBlock, tables: Option<Bytes>) {
+        let now = self.now;
+        if let Some(publisher) = self.peers[peer].publisher {
+            self.hub_of(peer).ingest_packets(publisher, block, tables, now);
+        }
+        self.settle();
+    }
+
+    /// A core that is held gets no turn.
+    pub fn hold(&mut self, core: usize, held: bool) {
+        self.held = held.then_some(core);
+        self.settle();
+    }
+
     /// Takes tags from a publisher, one turn each.
     pub fn send(&mut self, peer: usize, tags: &[Tag]) {
         for tag in tags {
@@ -157,11 +174,13 @@ impl Rig {
     /// Turns of all cores until nothing is left to do.
     pub fn settle(&mut self) {
         loop {
-            for core in 0..self.hubs.len() {
+            let held = self.held;
+            let runs = |core: &usize| held != Some(*core);
+            for core in (0..self.hubs.len()).filter(runs) {
                 self.turn(core);
             }
             self.clients_read();
-            if !self.hubs.iter().any(Hub::has_input) {
+            if !(0..self.hubs.len()).filter(runs).any(|core| self.hubs[core].has_input()) {
                 return;
             }
         }

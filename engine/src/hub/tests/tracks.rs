@@ -170,11 +170,12 @@ fn tracks_beyond_the_limit_are_left_out() {
     let configs: Vec<_> = got.iter().filter(|tag| is_config(tag)).collect();
     assert_eq!(configs.len(), 3);
     assert_eq!(configs[2].body, many_tracks(0, 0, true, &[(1, 7)]).body);
-    assert_eq!(rig.hubs[0].streams[0].prologue().units().len(), 4);
+    assert_eq!(rig.hubs[0].streams[0].feed.prologue().units().len(), 4);
 }
 
 /// Codec parameters: avcC of x264, 320x180; the first frame of libvpx-vp9 at 642x358; AAC of ffmpeg.
-const AVCC: &[u8] = b"\x01\x42\xc0\x0c\xff\xe1\x00\x19\x67\x42\xc0\x0c\xd9\x01\x41\x9f\x9f\x01\x10\
+pub const AVCC: &[u8] =
+    b"\x01\x42\xc0\x0c\xff\xe1\x00\x19\x67\x42\xc0\x0c\xd9\x01\x41\x9f\x9f\x01\x10\
 \x00\x00\x03\x00\x10\x00\x00\x03\x03\x20\xf1\x42\xa4\x80\x01\x00\x05\x68\xcb\x83\xcb\x20";
 const VP9_KEY: &[u8] = b"\x82\x49\x83\x42\x00\x28\x10\x16\x56\x06\x38\x24\x1c\x18\x4a\x10";
 
@@ -257,7 +258,7 @@ fn a_stream_in_a_snapshot_has_the_totals_of_its_publisher() {
     let viewers = &rig.hubs[0].viewer_snapshots()[0];
     assert_eq!(viewers.by_form, [("rtmp", 1)]);
     assert!(viewers.log_bytes > 0 && viewers.log_ms >= 900);
-    let kinds: Vec<_> = rig.hubs[0].streams[0].tracks().iter().map(|t| t.kind).collect();
+    let kinds: Vec<_> = rig.hubs[0].streams[0].feed.tracks().iter().map(|t| t.kind).collect();
     assert_eq!(kinds, [TrackKind::Video, TrackKind::Audio]);
 }
 

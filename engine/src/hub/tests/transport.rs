@@ -8,17 +8,11 @@ use corelay_codecs::container::mpegts::packet::Packet;
 
 use super::media::{is_key, tag};
 use super::rig::*;
+use super::tracks::AVCC;
 use crate::hub::*;
 
-/// An avcC of Constrained Baseline, 320x180, with lengths of four bytes.
-const AVCC: [u8; 44] = [
-    0x01, 0x42, 0xc0, 0x0d, 0xff, 0xe1, 0x00, 0x19, 0x67, 0x42, 0xc0, 0x0d, 0xd9, 0x01, 0x41, 0x9f,
-    0x9e, 0x10, 0x00, 0x00, 0x03, 0x00, 0x10, 0x00, 0x00, 0x03, 0x03, 0x28, 0xf1, 0x42, 0xa4, 0xe0,
-    0x01, 0x00, 0x04, 0x68, 0xcb, 0x8c, 0xb2, 0x80, 0x00, 0x00, 0x00, 0x00,
-];
-
-fn config(ms: u32) -> Tag {
-    tag(TagType::Video, ms, [&[0x17, 0, 0, 0, 0], &AVCC[..40]].concat())
+pub fn config(ms: u32) -> Tag {
+    tag(TagType::Video, ms, [&[0x17, 0, 0, 0, 0], AVCC].concat())
 }
 
 /// One picture of one slice.
@@ -32,20 +26,20 @@ fn picture(ms: u32, is_key: bool, bytes: usize) -> Tag {
 }
 
 /// A second of pictures, the first of them a keyframe.
-fn second(from_ms: u32, bytes: usize) -> Vec<Tag> {
+pub fn second(from_ms: u32, bytes: usize) -> Vec<Tag> {
     (0..25).map(|n| picture(from_ms + n * 40, n == 0, bytes)).collect()
 }
 
 /// What a transport stream says of itself.
-struct Seen {
-    pictures: usize,
-    keyframes: usize,
-    gaps: usize,
+pub struct Seen {
+    pub pictures: usize,
+    pub keyframes: usize,
+    pub gaps: usize,
 }
 
 /// Reads what a viewer has got. Fails unless it is whole packets that begin with a PAT, and unless
 /// decoding can start at the first picture.
-fn look(got: &[u8]) -> Seen {
+pub fn look(got: &[u8]) -> Seen {
     assert_eq!(got.len() % 188, 0, "whole packets");
     let mut seen = Seen { pictures: 0, keyframes: 0, gaps: 0 };
     let mut counters: HashMap<u16, u8> = HashMap::new();
