@@ -13,6 +13,8 @@ use crate::document::{At, Layer, Node, Path};
 use crate::problem::Report;
 use crate::{Config, Listener, bytes};
 
+mod channels;
+
 /// Reports every relation of `config` that does not hold; `root` is the tree it was read from, and
 /// `report` holds the problems of the reading.
 pub(crate) fn check(config: &Config, root: &Node, report: &Report) {
@@ -20,6 +22,8 @@ pub(crate) fn check(config: &Config, root: &Node, report: &Report) {
     cores(config, &checker);
     rtmp(config, &checker);
     http(config, &checker);
+    iptv(config, &checker);
+    channels::channels(config, &checker);
     listeners(config, &checker);
     policy(config, &config.applications.default, &["applications", "default"], &checker);
     for (name, own) in &config.applications.named {
@@ -126,6 +130,11 @@ fn http(config: &Config, checker: &Checker<'_>) {
     checker.at_most(&uri, &head);
 }
 
+fn iptv(config: &Config, checker: &Checker<'_>) {
+    let shortest = number(&["iptv", "retry_min_ms"], config.iptv.retry_min_ms);
+    checker.at_most(&shortest, &number(&["iptv", "retry_max_ms"], config.iptv.retry_max_ms));
+}
+
 fn policy(config: &Config, policy: &Policy, at: &[&str], checker: &Checker<'_>) {
     let number = |keys: &[&str], value: u64| number(&[at, keys].concat(), value);
     let own_size = |key: &str, value: usize| size(&[at, &[key]].concat(), value as u64);
@@ -150,8 +159,11 @@ fn listeners(config: &Config, checker: &Checker<'_>) {
         (Path::of(&["rtmp", "listen"]), &config.rtmp.listen),
         (Path::of(&["http", "listen"]), &config.http.listen),
         (Path::of(&["ts", "listen"]), &config.ts.listen),
+        (Path::of(&["iptv", "udpxy", "listen"]), &config.iptv.udpxy.listen),
     ];
-    if lists.iter().all(|(_, listeners)| listeners.is_empty()) {
+    // Channels that the server itself gets need no listener.
+    let is_fed = config.channels.iter().any(|channel| !channel.inputs.is_empty());
+    if !is_fed && lists.iter().all(|(_, listeners)| listeners.is_empty()) {
         let remedy = "name an address under [rtmp], [http] or [ts]";
         let what = "nothing is listened on".to_owned();
         let paths: Vec<&Path> = lists.iter().map(|(path, _)| path).collect();

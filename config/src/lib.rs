@@ -31,10 +31,12 @@
 mod admin;
 mod applications;
 mod bytes;
+mod channel;
 mod check;
 mod cores;
 mod document;
 mod http;
+mod iptv;
 mod limits;
 mod listener;
 mod load;
@@ -48,8 +50,10 @@ mod ts;
 
 pub use admin::{Admin, LogFormat, Logging};
 pub use applications::{Applications, Flush, Policy, Start, Takeover};
+pub use channel::{Channel, Opening};
 pub use cores::{Cores, Idle};
 pub use http::Http;
+pub use iptv::{Failover, Groups, Iptv, Standby, Udpxy};
 pub use limits::{Limits, Memory};
 pub use listener::Listener;
 pub use media_url::{
@@ -86,6 +90,11 @@ pub struct Config {
     pub logging: Logging,
     /// `[applications]`
     pub applications: Applications,
+    /// `[iptv]`
+    pub iptv: Iptv,
+    /// Every `[[channel]]`, in the order of the file.
+    #[serde(rename = "channel", skip_serializing_if = "Vec::is_empty")]
+    pub channels: Vec<Channel>,
 }
 
 impl Config {

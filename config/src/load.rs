@@ -6,18 +6,21 @@ use std::path::Path;
 
 use crate::applications::inherit_default;
 use crate::bytes;
+use crate::channel::inherit_iptv;
 use crate::check::check;
 use crate::document::{self, Layer};
 use crate::problem::{Problem, Problems, Report, Source};
 use crate::section::Section;
 use crate::syntax;
-use crate::{Admin, Applications, Config, Cores, Http, Limits, Logging, Memory, Rtmp, Tcp, Ts};
+use crate::{
+    Admin, Applications, Channel, Config, Cores, Http, Iptv, Limits, Logging, Memory, Rtmp, Tcp, Ts,
+};
 
 const SHIPPED_TEXT: &str = include_str!("../corelay.toml");
 const SHIPPED_NAME: &str = "corelay.toml (shipped)";
 
-/// Forty times the shipped file: room for thousands of applications. What is larger was given by
-/// mistake and should not be taken apart in memory.
+/// Thirty times the shipped file: room for thousands of applications or channels. What is larger
+/// was given by mistake and should not be taken apart in memory.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
 impl Config {
@@ -63,6 +66,7 @@ impl Config {
         let mut root = shipped.clone();
         root.overlay(file);
         inherit_default(&mut root);
+        inherit_iptv(&mut root, &shipped);
 
         let report = Report::default();
         let config = Section::read_root(&root, &shipped, &report, Config::read);
@@ -88,6 +92,8 @@ impl Config {
             admin: section.section("admin", Admin::read),
             logging: section.section("logging", Logging::read),
             applications: section.section("applications", Applications::read),
+            iptv: section.section("iptv", Iptv::read),
+            channels: Channel::read_list(section),
         }
     }
 }

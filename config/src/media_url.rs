@@ -87,7 +87,7 @@ pub struct DatagramAddress {
 }
 
 /// A network interface as it was named.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Interface {
     /// By name: 1 to 15 bytes.
     Name(String),
@@ -133,6 +133,13 @@ impl MediaUrl {
     /// The first thing that is wrong, with its remedy.
     pub fn parse(text: &str, side: Side) -> Result<Self, MediaUrlError> {
         parse::media_url(text, side)
+    }
+}
+
+impl Interface {
+    /// Reads the name of an interface or one of its addresses; `None` when the text is empty.
+    pub(crate) fn parse(text: &str) -> Result<Option<Self>, MediaUrlError> {
+        parse::interface(text)
     }
 }
 

@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::bytes;
 use crate::document::quoted;
 use crate::listener::Listener;
-use crate::section::Section;
+use crate::section::{Section, Value};
 
 /// Settings of publishers that send a transport stream over TCP.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -30,7 +30,7 @@ impl Ts {
     pub(crate) fn read(section: &mut Section<'_>) -> Ts {
         Ts {
             listen: Listener::read_list(section),
-            stream: stream(section),
+            stream: read_stream(section),
             opening_timeout_ms: section.integer("opening_timeout_ms", 100..=600_000),
             unsynced_bytes_max: section.bytes("unsynced_bytes_max", 1 << 10..=1 << 30),
             program_number: section.integer("program_number", 0..=65_535),
@@ -39,14 +39,19 @@ impl Ts {
     }
 }
 
-fn stream(section: &mut Section<'_>) -> String {
-    const REMEDY: &str = "write APP/NAME, as in \"live/ts\"";
-    let Some(value) = section.value("stream") else { return String::new() };
-    let Some(text) = value.text(REMEDY) else { return String::new() };
-    let parts = text.rsplit_once('/');
-    let is_one = parts.is_some_and(|(app, name)| !app.is_empty() && !name.is_empty());
-    if !is_one || text.contains('?') || text.chars().any(char::is_control) {
-        value.reject(format!("{} is not a stream", quoted(text)), REMEDY);
+fn read_stream(section: &mut Section<'_>) -> String {
+    let value = section.value("stream");
+    let parts = value.and_then(|value| stream(&value, "write APP/NAME, as in \"live/ts\""));
+    parts.map(|(app, name)| format!("{app}/{name}")).unwrap_or_default()
+}
+
+/// Reads the address of a stream, `APP/NAME`; the application may have slashes in it.
+pub(crate) fn stream<'a>(value: &Value<'a>, remedy: &str) -> Option<(&'a str, &'a str)> {
+    let text = value.text(remedy)?;
+    let parts = text.rsplit_once('/').filter(|(app, name)| !app.is_empty() && !name.is_empty());
+    if parts.is_none() || text.contains('?') || text.chars().any(char::is_control) {
+        value.reject(format!("{} is not a stream", quoted(text)), remedy);
+        return None;
     }
-    text.to_owned()
+    parts
 }

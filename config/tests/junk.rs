@@ -48,6 +48,26 @@ fn value() -> impl Strategy<Value = String> {
     })
 }
 
+const CHANNEL_KEYS: [&str; 8] =
+    ["name", "input", "output", "open", "standby", "linger_ms", "failover", "bananas"];
+
+/// Values of the keys of a channel, many of them right for one.
+fn channel_value() -> impl Strategy<Value = String> {
+    let url = || {
+        prop_oneof![
+            "(udp|rtp)://(eth[12]@)?(239\\.1\\.1\\.[12]|127\\.0\\.0\\.1|)(:[56])?(#src=10\\.0\\.0\\.[12])?",
+            "(tcp|http|rtmp|file)://host(:[0-9]{1,6})?(/[a-z?/]{0,5})?",
+            "[a-z0-9:/@#&=.\\[\\]]{0,20}",
+        ]
+    };
+    prop_oneof![
+        prop::collection::vec(url(), 0..4).prop_map(|urls| format!("{urls:?}")),
+        "(live|iptv|udp)/[a-c]{0,1}".prop_map(|name| format!("{name:?}")),
+        "(always|demand|warm|cold)".prop_map(|word| format!("{word:?}")),
+        value(),
+    ]
+}
+
 /// The lines of the shipped file that are not comments.
 fn shipped_lines() -> Vec<String> {
     let lines = Config::default_text().lines().filter(|line| !line.starts_with('#'));
@@ -79,6 +99,24 @@ proptest! {
             }
         }
         let _ = survive(&lines.join("\n"));
+    }
+
+    #[test]
+    fn random_channels_never_panic(
+        values in prop::collection::vec((0..CHANNEL_KEYS.len(), channel_value()), 1..12),
+        lines in prop::collection::vec(any::<bool>(), 12),
+    ) {
+        let mut text = String::new();
+        let mut written = Vec::new();
+        for ((key, value), is_next) in values.into_iter().zip(lines) {
+            if written.is_empty() || is_next || written.contains(&key) {
+                text += "[[channel]]\n";
+                written.clear();
+            }
+            written.push(key);
+            text += &format!("{} = {value}\n", CHANNEL_KEYS[key]);
+        }
+        let _ = survive(&text);
     }
 
     #[test]

@@ -168,6 +168,9 @@ fn a_server_that_listens_nowhere_is_refused() {
            [ts]"],
     );
     assert_eq!(problems("[rtmp]\nlisten = []\n"), "no problem");
+    let channel = "[[channel]]\nname = \"a/b\"\ninput = [\"udp://239.1.1.1\"]\n";
+    let nowhere = "[rtmp]\nlisten = []\n[http]\nlisten = []\n[ts]\nlisten = []\n";
+    assert_eq!(problems(&format!("{channel}{nowhere}")), "no problem");
 }
 
 #[test]
@@ -303,6 +306,271 @@ fn a_syntax_error_is_told_with_its_place_and_key() {
         "# \u{fc}ber\n\u{fc} = 1\n",
         &["2:1: invalid unquoted key; expected letters, \
                                                    numbers, `-`, `_`"],
+    );
+}
+
+/// Asserts the one problem of a channel that has these keys beside its name.
+#[track_caller]
+fn assert_channel_problem(keys: &str, expected: &str) {
+    assert_problems(&format!("[[channel]]\nname = \"iptv/news\"\n{keys}\n"), &[expected]);
+}
+
+#[test]
+fn a_channel_has_a_name_and_something_to_do() {
+    assert_problems(
+        "[[channel]]\ninput = [\"udp://239.1.1.1\"]\n\n[[channel]]\nname = \"iptv/sport\"\n",
+        &[
+            "1:1: channel[0].name: is missing; add `name = ...`",
+            "4:1: channel[1]: has neither an input nor an output; add `input = [...]` or `output \
+             = [...]`",
+        ],
+    );
+    assert_channel_problem(
+        "output = [\"udp://239.1.1.1\"]\nopen = \"demand\"",
+        "4:8: channel[0].open: there is no input to open on demand; leave `open` out, or add \
+         `input = [...]`",
+    );
+    for name in ["news", "/news", "iptv/", "iptv/news?key=1", "iptv/ne\\nws"] {
+        assert_problems(
+            &format!("[[channel]]\nname = \"{name}\"\ninput = [\"udp://239.1.1.1\"]\n"),
+            &[&format!(
+                "2:8: channel[0].name: \"{name}\" is not a stream; write APP/NAME, as in \
+                 \"iptv/news\""
+            )],
+        );
+    }
+    assert_problems(
+        "[[channel]]\nname = \"udp/news\"\ninput = [\"udp://239.1.1.1\"]\n",
+        &["2:8: channel[0].name: the application \"udp\" cannot be watched over HTTP; choose \
+           another name: /udp/ is where groups are asked for"],
+    );
+}
+
+#[test]
+fn the_keys_of_a_channel_are_read_like_those_of_any_section() {
+    assert_channel_problem(
+        "inputs = [\"udp://239.1.1.1\"]\noutput = [\"udp://239.1.1.2\"]",
+        "3:1: channel[0].inputs: unknown key; did you mean `input`?",
+    );
+    assert_channel_problem(
+        "input = \"udp://239.1.1.1\"",
+        "3:9: channel[0].input: expected an array, found the string \"udp://239.1.1.1\"; write a \
+         list of URLs, as in [\"udp://eth1@239.1.1.1:1234\"]",
+    );
+    assert_channel_problem(
+        "input = [\"udp://239.1.1.1\"]\nfailover = { silence_ms = 5, silence = 1 }",
+        "4:27: channel[0].failover.silence_ms: 5 is too small; use 100 to 60000 milliseconds\n\
+         relay.toml:4:30: channel[0].failover.silence: unknown key; did you mean `silence_ms`?",
+    );
+    assert_channel_problem(
+        "input = [\"udp://239.1.1.1\"]\nopen = \"allways\"",
+        "4:8: channel[0].open: \"allways\" is not one of the choices; did you mean \"always\"? The \
+         choices are \"always\" or \"demand\"",
+    );
+    assert_problems(
+        "[channel]\nname = \"iptv/news\"\n",
+        &["1:1: channel: expected an array, found a table; write each channel below a line \
+           `[[channel]]` of its own"],
+    );
+    let many = vec!["\"tcp://10.0.0.1:1\""; 17].join(", ");
+    let problems = problems(&format!("[[channel]]\nname = \"a/b\"\ninput = [{many}]\n"));
+    assert_eq!(
+        problems,
+        "relay.toml:3:9: channel[0].input: 17 URLs are too many; write at most 16"
+    );
+}
+
+#[test]
+fn a_url_of_a_channel_is_blamed_where_it_stands() {
+    for (list, problem) in [
+        (
+            "input = [\"udp://239.1.1.1\", \"udp://239.1.1.1:0\"]",
+            "3:29: channel[0].input[1]: port: \"0\" is none; write 1 to 65535",
+        ),
+        (
+            "input = [\"file:///clip.ts\"]",
+            "3:10: channel[0].input[0]: scheme: file:// is not for channels; write one of udp://, \
+             rtp://, tcp://, http://, rtmp://",
+        ),
+        (
+            "output = [\"clip.ts\"]",
+            "3:11: channel[0].output[0]: scheme: \"clip.ts\" has none; write one of udp://, \
+             rtp://, tcp://, http://, rtmp://",
+        ),
+        (
+            "input = [\"rtmp://10.0.0.7/live/news\"]",
+            "3:10: channel[0].input[0]: scheme: rtmp:// is not pulled; leave input out and let the \
+             source publish to this server under the channel's name",
+        ),
+        (
+            "output = [\"http://10.0.0.7/news.ts\"]",
+            "3:11: channel[0].output[0]: scheme: http:// is not pushed to; let the receiver get \
+             the channel's name with .ts from [http], or push with tcp:// or rtmp://",
+        ),
+        (
+            "input = [5]",
+            "3:10: channel[0].input[0]: expected a string, found the integer 5; write a URL, as in \
+             \"udp://eth1@239.1.1.1:1234\"",
+        ),
+    ] {
+        assert_channel_problem(list, problem);
+    }
+}
+
+#[test]
+fn channels_have_names_of_their_own_and_served_applications() {
+    let channel = "[[channel]]\nname = \"iptv/news\"\ninput = [\"udp://239.1.1.1\"]\n";
+    assert_problems(
+        &format!("{channel}{channel}"),
+        &["5:8: channel[1].name: \"iptv/news\" is channel[0].name already; give each channel its \
+           own name"],
+    );
+    assert_problems(
+        &format!("applications.strict = true\n{channel}"),
+        &[
+            "3:8: channel[0].name: the application \"iptv\" is not served, as applications.strict is \
+           true; add a line [applications.named.\"iptv\"]",
+        ],
+    );
+    let named = "[applications]\nstrict = true\n[applications.named.iptv]\n";
+    assert_eq!(problems(&format!("{channel}{named}")), "no problem");
+    assert_problems(
+        &format!("{channel}{}[limits]\nstreams_max = 1\n", channel.replace("news", "sport")),
+        &["1:1: channel: 2 channels are above limits.streams_max, which is 1; raise \
+           limits.streams_max"],
+    );
+}
+
+#[test]
+fn an_input_stands_in_a_channel_once_however_it_is_written() {
+    for (first, second, shown) in [
+        ("udp://239.1.1.1", "rtp://239.1.1.1:1234", "rtp://239.1.1.1:1234"),
+        ("udp://eth1@239.1.1.1", "udp://eth1@239.1.1.1/", "udp://eth1@239.1.1.1:1234"),
+        (
+            "udp://239.1.1.1#src=10.0.0.1,10.0.0.2",
+            "udp://239.1.1.1#src=10.0.0.2,10.0.0.1",
+            "udp://239.1.1.1:1234#src=10.0.0.2,10.0.0.1",
+        ),
+        ("http://host/a.ts", "http://host:80/a.ts", "http://host:80/a.ts"),
+    ] {
+        let column = 14 + first.len();
+        assert_channel_problem(
+            &format!("input = [\"{first}\", \"{second}\"]"),
+            &format!(
+                "3:{column}: channel[0].input[1]: {shown} and channel[0].input[0] bring the same \
+                 packets; name each input once"
+            ),
+        );
+    }
+    for second in [
+        "udp://eth2@239.1.1.1",
+        "udp://239.1.1.1:5",
+        "udp://239.1.1.1#src=10.0.0.9",
+        "udp://239.1.1.1#pnr=2",
+    ] {
+        let text =
+            format!("[[channel]]\nname = \"a/b\"\ninput = [\"udp://239.1.1.1\", \"{second}\"]\n");
+        assert_eq!(problems(&text), "no problem", "{second}");
+    }
+}
+
+#[test]
+fn an_output_does_not_come_back_as_an_input_of_its_channel() {
+    for (input, output) in [
+        ("udp://239.1.1.1", "udp://239.1.1.1"),
+        ("udp://eth1@239.1.1.1", "rtp://eth1@239.1.1.1#ttl=4"),
+        ("udp://eth1@239.1.1.1", "udp://239.1.1.1"),
+        ("udp://eth1@10.0.0.7:5", "udp://eth2@10.0.0.7:5"),
+        ("udp://:5000", "udp://127.0.0.1:5000"),
+        ("udp://10.0.0.7@:5000", "udp://10.0.0.7:5000"),
+        ("udp://239.1.1.1#src=10.0.0.1", "udp://239.1.1.1#src=10.0.0.1"),
+    ] {
+        let text = format!(
+            "[[channel]]\nname = \"a/b\"\ninput = [\"{input}\"]\noutput = [\"{output}\"]\n"
+        );
+        let problems = problems(&text);
+        let expected = "comes back as channel[0].input[0]; choose another group or port, or name \
+                        another interface";
+        assert!(problems.starts_with("relay.toml:4:11: channel[0].output[0]: "), "{problems}");
+        assert!(problems.ends_with(expected), "{input} {output}: {problems}");
+    }
+    for (input, output) in [
+        ("udp://eth1@239.1.1.1", "udp://eth2@239.1.1.1"),
+        ("udp://239.1.1.1", "udp://239.1.1.1:5"),
+        ("udp://239.1.1.1", "tcp://239.1.1.1:1234"),
+        ("udp://:5000", "udp://10.0.0.7:5000"),
+        ("udp://239.1.1.1#src=10.0.0.1", "udp://239.1.1.1#src=10.0.0.2"),
+    ] {
+        let text = format!(
+            "[[channel]]\nname = \"a/b\"\ninput = [\"{input}\"]\noutput = [\"{output}\"]\n"
+        );
+        assert_eq!(problems(&text), "no problem", "{input} {output}");
+    }
+}
+
+#[test]
+fn two_outputs_do_not_send_to_one_place() {
+    let channel = |name: &str, output: &str| {
+        format!("[[channel]]\nname = \"{name}\"\noutput = [\"{output}\"]\n")
+    };
+    let two = |a, b| problems(&format!("{}{}", channel("a/b", a), channel("a/c", b)));
+    assert_eq!(
+        two("udp://239.1.1.1", "rtp://239.1.1.1#ttl=3"),
+        "relay.toml:6:11: channel[1].output[0]: rtp://239.1.1.1:1234 is where \
+         channel[0].output[0] sends to already; choose another group or port"
+    );
+    assert_eq!(two("udp://239.1.1.1", "udp://eth1@239.1.1.1"), "no problem");
+    assert_eq!(two("tcp://10.0.0.1:9999", "tcp://10.0.0.1:9999"), "no problem");
+}
+
+#[test]
+fn a_channel_is_blamed_for_what_it_sets_and_not_for_what_it_inherits() {
+    let channel = "[[channel]]\nname = \"a/b\"\ninput = [\"udp://239.1.1.1\"]\n";
+    assert_problems(
+        &format!("{channel}[iptv]\nlinger_ms = -1\n[iptv.failover]\nbananas = 1\n"),
+        &[
+            "5:13: iptv.linger_ms: -1 is too small; use 0 to 3600000 milliseconds",
+            "7:1: iptv.failover.bananas: unknown key; the keys here are silence_ms, tables_ms, \
+             continuity_errors_max, scrambled, tracks_ms, bitrate_min_kbps, entry_wait_ms, \
+             return_ms",
+        ],
+    );
+    assert_problems(
+        &format!("iptv = 4\n{channel}"),
+        &["1:8: iptv: expected a table, found the integer 4; write it as `[iptv]` with its keys \
+           below"],
+    );
+    assert_problems(
+        &format!("{channel}standby = \"hot\"\n"),
+        &["4:11: channel[0].standby: \"hot\" is not one of the choices; use \"warm\" or \"cold\""],
+    );
+}
+
+#[test]
+fn groups_that_may_be_asked_for_are_groups() {
+    const REMEDY: &str = "write groups as in \"239.0.0.0/8\" or \"ff3e::/32\", or one as in \
+                          \"239.1.1.1\", \"239.1.1.1:1234\" or \"[ff3e::1]:1234\"";
+    assert_problems(
+        "[iptv.udpxy]\nallow = [\"239.0.0.0/8\", \"10.0.0.0/8\", \"news\", \"239.1.1.1/8\"]\n\
+         interface = \"a-very-long-interface\"\n",
+        &[
+            &format!("2:25: iptv.udpxy.allow[1]: \"10.0.0.0/8\" is no multicast group; {REMEDY}"),
+            &format!("2:39: iptv.udpxy.allow[2]: \"news\" is no address; {REMEDY}"),
+            "2:47: iptv.udpxy.allow[3]: \"239.1.1.1/8\" has bits beyond its prefix; write \
+             \"239.0.0.0/8\"",
+            "3:13: iptv.udpxy.interface: \"a-very-long-interface\" is no name of an interface; \
+             write the name of an interface, as in \"eth1\", one of its addresses, or \"\" to let \
+             the routing table decide",
+        ],
+    );
+    assert_problems(
+        "[iptv]\nretry_max_ms = 100\n[iptv.udpxy]\nlisten = [\"0.0.0.0:8080\"]\n",
+        &[
+            "2:16: iptv.retry_max_ms: 100 is below iptv.retry_min_ms, which is 500; use at least \
+             500, or lower iptv.retry_min_ms",
+            "4:11: iptv.udpxy.listen[0]: iptv.udpxy.listen[0] (0.0.0.0:8080) and http.listen[0] \
+             (0.0.0.0:8080) overlap; choose another address or port",
+        ],
     );
 }
 

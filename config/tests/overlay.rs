@@ -1,6 +1,6 @@
 //! What a file changes when it is laid over the defaults, and what it leaves alone.
 
-use corelay_config::{Config, Flush, Idle, Listener, Start, Takeover};
+use corelay_config::{Config, Endpoint, Flush, Idle, Listener, Opening, Standby, Start, Takeover};
 
 fn parse(text: &str) -> Config {
     Config::parse(text, "relay.toml").unwrap_or_else(|problems| panic!("{problems}"))
@@ -104,4 +104,46 @@ fn port_zero_may_be_named_any_number_of_times() {
          [http]\nlisten = [\"127.0.0.1:0\"]\n[admin]\nlisten = \"127.0.0.1:0\"\n",
     );
     assert_eq!(config.rtmp.listen.len(), 2);
+}
+
+#[test]
+fn a_channel_takes_from_iptv_what_it_does_not_say_itself() {
+    let config = parse(
+        "[iptv]\nlinger_ms = 1\n[iptv.failover]\nsilence_ms = 700\nscrambled = true\n\
+         [[channel]]\nname = \"iptv/a\"\ninput = [\"udp://eth1@239.1.1.1\"]\n\
+         [[channel]]\nname = \"iptv/inner/b\"\noutput = [\"rtmp://origin2/live/b\"]\n\
+         standby = \"cold\"\nfailover = { silence_ms = 200 }\n",
+    );
+    let [a, b] = config.channels.as_slice() else { panic!("{:?}", config.channels) };
+    assert_eq!((a.app.as_str(), a.name.as_str()), ("iptv", "a"));
+    assert_eq!((a.standby, a.linger_ms, a.opening), (Standby::Warm, 1, Opening::Always));
+    assert_eq!(a.failover, config.iptv.failover);
+    assert!(matches!(a.inputs[0].endpoint, Endpoint::Udp(_)));
+    assert!(a.outputs.is_empty());
+
+    assert_eq!((b.app.as_str(), b.name.as_str()), ("iptv/inner", "b"));
+    assert_eq!((b.standby, b.linger_ms), (Standby::Cold, 1));
+    let mut failover = config.iptv.failover;
+    assert!(failover.scrambled);
+    failover.silence_ms = 200;
+    assert_eq!(b.failover, failover);
+    assert!(b.inputs.is_empty());
+    assert!(matches!(b.outputs[0].endpoint, Endpoint::Rtmp { .. }));
+}
+
+#[test]
+fn a_server_without_channels_has_none() {
+    assert_eq!(Config::shipped().channels, []);
+    assert_eq!(parse("channel = []\n").channels, []);
+}
+
+#[test]
+fn groups_are_asked_for_only_as_far_as_the_file_allows() {
+    let allows = |config: &Config, group: &str| config.iptv.udpxy.allows(group.parse().unwrap());
+    assert!(!allows(&Config::shipped(), "239.1.1.1:1234"));
+    let config = parse("[iptv.udpxy]\nallow = [\"239.1.0.0/16\", \"[ff3e::1]:5\"]\n");
+    assert!(allows(&config, "239.1.255.1:9"));
+    assert!(!allows(&config, "239.2.0.1:9"));
+    assert!(allows(&config, "[ff3e::1]:5"));
+    assert!(!allows(&config, "[ff3e::1]:6"));
 }

@@ -59,6 +59,20 @@ fn the_dump_parses_back_to_the_same_configuration() {
         strict = true
         [applications.default]
         start = "live_edge"
+        [iptv]
+        standby = "cold"
+        failover = { return_ms = 0 }
+        udpxy = { allow = ["239.1.0.0/16", "[ff3e::1]:5"], interface = "eth1" }
+        [[channel]]
+        name = "a.b/news"
+        input = ["udp://eth1@239.1.1.1:1234#src=10.0.0.5", "http://host/news.ts?a=b#pnr=3"]
+        output = ["udp://eth3@239.2.0.1:1234#ttl=16&pace=paced", "rtmp://origin2/live/news"]
+        open = "demand"
+        linger_ms = 0
+        failover = { silence_ms = 200 }
+        [[channel]]
+        name = "a.b/sport"
+        output = ["tcp://[::1]:9999"]
         [applications.named."a.b"]
         publish = false
         takeover = "first_wins"
@@ -155,4 +169,13 @@ fn the_examples_in_the_comments_are_valid() {
     let text: Vec<String> = lines.filter_map(example).collect();
     let config = Config::parse(&text.join("\n"), "example").expect("no problem");
     assert!(config.applications.named.contains_key("studio"));
+
+    // A channel has no line of its own in the file: its keys are those of the examples.
+    let channels = text.join("\n").parse::<Table>().expect("valid TOML")["channel"].to_string();
+    let dump = config.dump().parse::<Table>().expect("valid TOML");
+    let fields = dump["channel"][0].as_table().expect("a table");
+    for key in fields.keys() {
+        assert!(channels.contains(&format!("{key} = ")), "{key} is in no example");
+        assert!(Config::default_text().contains(key.as_str()), "{key} is not described");
+    }
 }

@@ -28,9 +28,9 @@ pub(super) fn media_url(text: &str, side: Side) -> Result<MediaUrl, MediaUrlErro
         return refuse("URL", what, format!("write at most {URL_BYTES_MAX}"));
     }
     let (scheme, rest) = match text.split_once("://") {
-        Some(("file", path)) => return file(path, side),
+        Some(("file", path)) => return file(path, true, side),
         Some(parts) => parts,
-        None => return file(text, side),
+        None => return file(text, false, side),
     };
     if let Some(found) = text.chars().find(|c| c.is_whitespace() || c.is_control()) {
         return refuse("URL", format!("{found:?} stands in it"), "write it without spaces");
@@ -50,7 +50,10 @@ pub(super) fn media_url(text: &str, side: Side) -> Result<MediaUrl, MediaUrlErro
     Ok(MediaUrl { endpoint, options })
 }
 
-fn file(text: &str, side: Side) -> Result<MediaUrl, MediaUrlError> {
+fn file(text: &str, is_named: bool, side: Side) -> Result<MediaUrl, MediaUrlError> {
+    if side != Side::Probe && is_named {
+        return refuse("scheme", "file:// is not for channels", format!("write one of {SCHEMES}"));
+    }
     if side != Side::Probe {
         let what = format!("{} has none", quoted(text));
         return refuse("scheme", what, format!("write one of {SCHEMES}"));
@@ -85,7 +88,7 @@ fn datagram_address(place: &str, side: Side) -> Result<DatagramAddress, MediaUrl
         let what = format!("{} is a path", quoted(path));
         return refuse("group", what, "write udp://group:port without one");
     }
-    let interface = interface_of(interface)?;
+    let interface = self::interface(interface)?;
     let (group, port) = group_and_port(place)?;
     let address = match group {
         Some(address) => address,
@@ -108,7 +111,7 @@ fn datagram_address(place: &str, side: Side) -> Result<DatagramAddress, MediaUrl
     Ok(DatagramAddress { interface, address: SocketAddr::new(address, port) })
 }
 
-fn interface_of(text: &str) -> Result<Option<Interface>, MediaUrlError> {
+pub(super) fn interface(text: &str) -> Result<Option<Interface>, MediaUrlError> {
     if text.is_empty() {
         return Ok(None);
     }
