@@ -9,7 +9,8 @@ pub enum Error {
     /// The peer's bytes cannot be parsed.
     #[error("malformed {what} at byte {at}")]
     Malformed {
-        /// Bytes into the request head; for a WebSocket frame, bytes since the upgrade.
+        /// Bytes into the request head; for the framing of its content, into that; for a WebSocket
+        /// frame, bytes since the upgrade.
         at: u64,
         /// The grammar element that could not be read.
         what: &'static str,
@@ -29,6 +30,12 @@ pub enum Error {
         value: u64,
         /// The limit, inclusive, in the setting's unit.
         limit: u64,
+    },
+    /// The peer closed the connection within what it published.
+    #[error("the connection ended after {bytes} bytes of content that is not complete")]
+    CutOff {
+        /// Bytes of content that had come, framing included.
+        bytes: u64,
     },
     /// The peer was silent, or slow, for too long.
     #[error("no {what} within {limit_ms} ms; the setting `{setting}` raises it")]

@@ -1,5 +1,8 @@
 //! What an HTTP session tells its driver.
 
+use std::net::{IpAddr, SocketAddr};
+
+use bytes::Bytes;
 use corelay_codecs::TrackFilter;
 
 /// What the driver of a session must know or decide.
@@ -7,6 +10,20 @@ use corelay_codecs::TrackFilter;
 pub enum Event {
     /// A viewer asks for a stream. Answer with `accept_play` or `reject_play`.
     Play(PlayRequest),
+    /// A viewer asks for what is sent to a group. Answer with `accept_play` or `reject_play`.
+    Relay(RelayRequest),
+    /// A client asks what is being relayed. Answer with `answer`.
+    Status {
+        /// A HEAD request: the body of the answer is left out.
+        head_only: bool,
+    },
+    /// A client wants to send a stream. Answer with `accept_publish` or `reject_publish`; pass no
+    /// input before, as `wants_input` says.
+    Publish(PublishRequest),
+    /// The next bytes of what is published, never none. They begin and end anywhere.
+    Body(Bytes),
+    /// What was published is complete. Answer with `finish_publish` or `reject_publish`.
+    BodyEnd,
     /// The session is over without fault: the viewer closed its WebSocket, a reply was the last
     /// one, or no further request came. Send what `poll_output` still gives, then close the
     /// transport.
@@ -38,6 +55,59 @@ pub struct PlayRequest {
     pub origin: String,
     /// `X-Forwarded-For` as sent. Anybody can send it: it is true only behind a proxy that sets it.
     pub forwarded_for: Option<String>,
+}
+
+/// A request for what is sent to a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RelayRequest {
+    /// How the path begins.
+    pub scheme: Scheme,
+    /// The group, or an address of this machine, and the port: 1234 when the path names none.
+    pub address: SocketAddr,
+    /// The only senders that are to be heard (source-specific multicast), at most 8; empty: all.
+    pub sources: Vec<IpAddr>,
+    /// The query as sent, without `?`. Empty if none.
+    pub query: String,
+    /// What carries the transport stream.
+    pub transport: Transport,
+    /// A HEAD request: nothing is to be streamed after `accept_play`.
+    pub head_only: bool,
+    /// As in [`PlayRequest`].
+    pub host: String,
+    /// As in [`PlayRequest`].
+    pub user_agent: String,
+    /// As in [`PlayRequest`].
+    pub origin: String,
+    /// As in [`PlayRequest`].
+    pub forwarded_for: Option<String>,
+}
+
+/// A request to send a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublishRequest {
+    /// As in [`PlayRequest`].
+    pub app: String,
+    /// As in [`PlayRequest`].
+    pub name: String,
+    /// As in [`PlayRequest`].
+    pub query: String,
+    /// What is sent: [`Container::Ts`], as nothing else is taken.
+    pub container: Container,
+    /// As in [`PlayRequest`].
+    pub host: String,
+    /// As in [`PlayRequest`].
+    pub user_agent: String,
+    /// As in [`PlayRequest`].
+    pub forwarded_for: Option<String>,
+}
+
+/// How the datagrams of a group are named. Whether they have RTP headers shows in them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Scheme {
+    /// `/udp/`: packets of a transport stream in datagrams.
+    Udp,
+    /// `/rtp/`: the same in RTP (RFC 2250 2).
+    Rtp,
 }
 
 /// The container that a viewer asked for.

@@ -1,5 +1,5 @@
 //! HTTP/1.1 for live media: a server session that answers players, over plain HTTP and over
-//! WebSocket.
+//! WebSocket, and takes what publishers send.
 //!
 //! Specs: RFC 9110 (semantics), RFC 9112 (HTTP/1.1), RFC 6455 (WebSocket), Fetch (CORS).
 //!
@@ -8,18 +8,29 @@
 //! | `GET /APP/NAME.flv`, `.ts` | [`Event::Play`]; then media until either side closes |
 //! | the same with `Upgrade: websocket` | [`Event::Play`]; then media in binary WebSocket messages |
 //! | `HEAD` of the same | [`Event::Play`] with `head_only`; then the header alone |
+//! | `GET /udp/[SOURCE@]GROUP[:PORT]`, `/rtp/...` | [`Event::Relay`], as [`Event::Play`] |
+//! | `GET /status` | [`Event::Status`]: the driver's page |
+//! | `POST`, `PUT` of `/APP/NAME.ts` | [`Event::Publish`]; then [`Event::Body`] up to [`Event::BodyEnd`] |
 //! | `OPTIONS` anything | 204 with what is allowed (CORS preflight) |
 //! | `GET /`, `GET /crossdomain.xml` | answered here |
 //!
+//! Everything below `/udp/` and `/rtp/` is a group, so an application of one of these names cannot
+//! be had over HTTP; what is no group there is answered with 400.
+//!
 //! Invariants
 //! - Whatever the peer sends, at most one head (`header_bytes_max`) of input and
-//!   [`session::REPLIES_QUEUED_MAX`] replies are held.
+//!   [`session::REPLIES_QUEUED_MAX`] replies are held; while an answer about a publication is
+//!   awaited, what the driver passes nevertheless, up to [`session::CONTENT_HELD_BYTES_MAX`].
 //! - A viewer that is being served holds no buffer: what it sends is dropped, or read in place for
 //!   WebSocket's control frames.
-//! - Media does not pass through the session: the driver writes it behind what `poll_output` gave.
+//! - Media for viewers does not pass through the session: the driver writes it behind what
+//!   `poll_output` gave.
 
+pub mod client;
+mod content;
 pub mod error;
 pub mod event;
+mod relay;
 mod request;
 mod response;
 pub mod session;
@@ -28,6 +39,6 @@ mod target;
 pub mod websocket;
 
 pub use error::Error;
-pub use event::{Container, Event, PlayRequest, Transport};
+pub use event::{Container, Event, PlayRequest, PublishRequest, RelayRequest, Scheme, Transport};
 pub use session::Session;
 pub use settings::Settings;

@@ -19,6 +19,8 @@ pub(super) enum Method {
     Get,
     Head,
     Options,
+    /// POST or PUT, which mean the same here.
+    Post,
     /// Answered by 405.
     Other,
 }
@@ -31,15 +33,42 @@ pub(super) struct Request<'a> {
     pub(super) origin_form: &'a str,
     /// `Host`, or the authority of an absolute target. Empty if HTTP/1.0 sent none.
     pub(super) host: &'a str,
-    /// The connection may go on after the reply.
+    /// The client lets the connection go on after the reply.
+    pub(super) is_persistent: bool,
+    /// The connection may go on after a reply that leaves the content unread.
     pub(super) keep_alive: bool,
-    /// Bytes of content that follow the head.
-    pub(super) body_bytes: u64,
+    /// What follows the head.
+    pub(super) content: Content,
+    /// The client waits for `100 Continue` before it sends the content.
+    pub(super) expects_continue: bool,
     /// The request asks for a WebSocket.
     pub(super) upgrade: Option<Upgrade<'a>>,
     pub(super) user_agent: &'a [u8],
     pub(super) origin: &'a [u8],
     pub(super) forwarded_for: Option<&'a [u8]>,
+}
+
+/// The content of a request, as its head announces it (RFC 9112 6.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Content {
+    /// Neither a length nor a transfer coding.
+    None,
+    /// So many bytes.
+    Length(u64),
+    /// In chunks. Only with [`Method::Post`].
+    Chunked,
+}
+
+impl Content {
+    /// How many bytes are to be skipped when nobody wants the content; `None` when that is not
+    /// worth while.
+    pub(super) fn skippable_bytes(self) -> Option<u64> {
+        match self {
+            Self::None => Some(0),
+            Self::Length(bytes) => Some(bytes).filter(|bytes| *bytes <= BODY_BYTES_MAX),
+            Self::Chunked => None,
+        }
+    }
 }
 
 impl<'a> Request<'a> {
@@ -62,12 +91,20 @@ impl<'a> Request<'a> {
         }
         let fields = Fields::collect(parsed.headers, parsed.version == Some(0))?;
         let (authority, origin_form) = split_authority(target);
+        let method = method(parsed.method.unwrap_or_default());
+        let content = fields.content(method)?;
+        let is_persistent = fields.is_persistent();
+        let expects_continue = fields.expects_continue && !fields.http_1_0;
         Ok(Self {
-            method: method(parsed.method.unwrap_or_default()),
+            method,
             origin_form,
             host: authority.map_or_else(|| fields.host(), |text| checked_host(text.as_bytes()))?,
-            keep_alive: fields.keep_alive(),
-            body_bytes: fields.body_bytes()?,
+            is_persistent,
+            // A client that waits for `100 Continue` and gets another answer may send its content
+            // or not, so the connection cannot go on (RFC 9110 10.1.1).
+            keep_alive: is_persistent && !expects_continue && content.skippable_bytes().is_some(),
+            content,
+            expects_continue,
             upgrade: fields.upgrade(),
             user_agent: fields.user_agent,
             origin: fields.origin,
@@ -146,27 +183,34 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// RFC 9112 9.3. A client that waits for `100 Continue` and gets another answer may send its
-    /// content or not, so the connection cannot go on (RFC 9110 10.1.1).
-    fn keep_alive(&self) -> bool {
+    /// RFC 9112 9.3.
+    fn is_persistent(&self) -> bool {
         let wanted = if self.http_1_0 { self.connection_keep_alive } else { true };
-        wanted && !self.connection_close && !self.expects_continue
+        wanted && !self.connection_close
     }
 
-    /// RFC 9112 6.3.
-    fn body_bytes(&self) -> Result<u64, Refusal> {
+    /// RFC 9112 6.3. Content that is only skipped has to be short and tell its length.
+    fn content(&self, method: Method) -> Result<Content, Refusal> {
+        let is_skipped = method != Method::Post;
         match (self.transfer_encoding, self.content_length) {
-            (None, None) => Ok(0),
-            (None, Some(length)) => content_length(length),
+            (None, None) => Ok(Content::None),
+            (None, Some(length)) => {
+                let content = Content::Length(content_length(length)?);
+                if is_skipped && content.skippable_bytes().is_none() {
+                    return Err(Refusal::unsupported(413, "a request with content over 64 KiB"));
+                }
+                Ok(content)
+            }
             (Some(_), Some(_)) => {
                 Err(Refusal::violation(400, "Content-Length beside Transfer-Encoding"))
             }
             (Some(_), None) if self.http_1_0 => {
                 Err(Refusal::violation(400, "Transfer-Encoding in HTTP/1.0"))
             }
-            (Some(coding), None) if coding.eq_ignore_ascii_case(b"chunked") => {
+            (Some(coding), None) if coding.eq_ignore_ascii_case(b"chunked") && is_skipped => {
                 Err(Refusal::unsupported(411, "a chunked request; a Content-Length is needed"))
             }
+            (Some(coding), None) if coding.eq_ignore_ascii_case(b"chunked") => Ok(Content::Chunked),
             (Some(_), None) => {
                 Err(Refusal::unsupported(501, "a transfer coding other than chunked"))
             }
@@ -270,6 +314,7 @@ fn method(name: &str) -> Method {
         "GET" => Method::Get,
         "HEAD" => Method::Head,
         "OPTIONS" => Method::Options,
+        "POST" | "PUT" => Method::Post,
         _ => Method::Other,
     }
 }
@@ -287,15 +332,11 @@ fn once<'a>(
 
 /// Digits only: no sign, no list, no space (RFC 9110 8.6).
 fn content_length(value: &[u8]) -> Result<u64, Refusal> {
-    let length = std::str::from_utf8(value)
+    std::str::from_utf8(value)
         .ok()
         .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))
         .and_then(|text| text.parse().ok())
-        .ok_or(Refusal::violation(400, "a Content-Length that is not a number"))?;
-    if length > BODY_BYTES_MAX {
-        return Err(Refusal::unsupported(413, "a request with content over 64 KiB"));
-    }
-    Ok(length)
+        .ok_or(Refusal::violation(400, "a Content-Length that is not a number"))
 }
 
 /// The characters of RFC 3986 3.2.2 and 3.2.3; it stands in replies and log lines.
@@ -330,7 +371,7 @@ impl Refusal {
     }
 }
 
-/// Content that is skipped to keep a connection; nobody sends more to a server that takes none.
+/// Content that is skipped to keep a connection; nobody sends more to where none is taken.
 const BODY_BYTES_MAX: u64 = 64 << 10;
 /// The longest registered methods (`UPDATEREDIRECTREF`) and a space fit.
 const METHOD_BYTES_MAX: usize = 24;

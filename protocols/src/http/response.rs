@@ -65,6 +65,11 @@ pub(super) fn write_upgrade(accept_key: &str, settings: &Settings, out: &mut Vec
     put(out, &[accept_key, "\r\n\r\n"]);
 }
 
+/// Appends what a client with `Expect: 100-continue` waits for (RFC 9110 15.2.1).
+pub(super) fn write_continue(out: &mut Vec<u8>) {
+    put(out, &["HTTP/1.1 100 Continue\r\n\r\n"]);
+}
+
 /// The fields of a CORS preflight's reply (Fetch 3.2.3); the allowed methods also serve plain
 /// OPTIONS.
 pub(super) fn preflight_fields(settings: &Settings) -> &'static str {
@@ -112,7 +117,9 @@ pub(super) fn root_page(host: &str, settings: &Settings) -> String {
         let extension = container.extension();
         page += &format!("http://{host}/APP/NAME.{extension}\nws://{host}/APP/NAME.{extension}\n");
     }
-    page + "\n?onlyAudio=1 or ?onlyVideo=1 leaves the other tracks out.\n"
+    page += "\n?onlyAudio=1 or ?onlyVideo=1 leaves the other tracks out.\n\n";
+    page += &format!("http://{host}/udp/[SOURCE@]GROUP[:PORT]\nhttp://{host}/status\n\n");
+    page + "POST or PUT to /APP/NAME.ts publishes a transport stream.\n"
 }
 
 /// The reason phrase of a status code (RFC 9110 15, RFC 6585).
@@ -120,6 +127,7 @@ pub(super) fn reason(status: u16) -> &'static str {
     match status {
         101 => "Switching Protocols",
         200 => "OK",
+        201 => "Created",
         204 => "No Content",
         400 => "Bad Request",
         401 => "Unauthorized",
@@ -127,9 +135,11 @@ pub(super) fn reason(status: u16) -> &'static str {
         404 => "Not Found",
         405 => "Method Not Allowed",
         408 => "Request Timeout",
+        409 => "Conflict",
         411 => "Length Required",
         413 => "Content Too Large",
         414 => "URI Too Long",
+        415 => "Unsupported Media Type",
         426 => "Upgrade Required",
         429 => "Too Many Requests",
         431 => "Request Header Fields Too Large",

@@ -3,9 +3,12 @@
 //! ```text
 //!            head complete            accept_play
 //! Request ------------------> Asked ------------> Streaming | WebSocket --> Ended
-//!    ^  \                       |                               |            ^
-//!    |   `-- reply ---.        | reject_play, or HEAD           v            |
-//!    `----------------+--------'                             Closing --------'
+//!    ^  \                      |  |                              |            ^
+//!    |   `-- reply ---.        |  | accept_publish               v            |
+//!    +----------------+--------'  |                           Closing --------'
+//!    |    reject_*, answer, HEAD  v        content complete
+//!    |                        Publishing ------------------> Published
+//!    `---------------------------- finish_publish ---------------'
 //! ```
 
 use std::mem;
@@ -13,26 +16,39 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::content::ContentReader;
 use super::error::{Error, Refusal};
-use super::event::{Container, Event, PlayRequest};
-use super::request::{Method, Request, check_head, head_end};
+use super::event::Event;
 use super::response::{self, Reply};
 use super::settings::Settings;
-use super::target::{self, Target};
 use super::websocket::FrameReader;
 use crate::session::{Millis, Session as Contract};
 
 mod frames;
+mod head;
 mod play;
+mod publish;
+mod respond;
+
+use play::Question;
 
 /// One HTTP connection, as the server.
 ///
-/// Order of calls: [`new`](Self::new); then as [`crate::session`] says. [`Event::Play`] is answered
-/// by exactly one [`accept_play`](Self::accept_play) or [`reject_play`](Self::reject_play), at any
-/// later time. Once [`is_streaming`](Self::is_streaming) the driver sends what `poll_output` gives
-/// and then media: bytes of the container for [`Transport::Http`](super::Transport::Http); for
-/// [`Transport::WebSocket`](super::Transport::WebSocket) each run of them behind a
-/// [`frame_header`](super::websocket::frame_header).
+/// Order of calls: [`new`](Self::new); then as [`crate::session`] says, and
+/// [`input_ended`](Self::input_ended) when the peer has closed its side. Each event that asks is
+/// answered once, at any later time.
+///
+/// - [`Event::Play`] and [`Event::Relay`] by [`accept_play`](Self::accept_play) or
+///   [`reject_play`](Self::reject_play). Once [`is_streaming`](Self::is_streaming) the driver sends
+///   what `poll_output` gives and then media: bytes of the container for
+///   [`Transport::Http`](super::Transport::Http); for
+///   [`Transport::WebSocket`](super::Transport::WebSocket) each run of them behind a
+///   [`frame_header`](super::websocket::frame_header).
+/// - [`Event::Status`] by [`answer`](Self::answer).
+/// - [`Event::Publish`] by [`accept_publish`](Self::accept_publish) or
+///   [`reject_publish`](Self::reject_publish). Then [`Event::Body`] comes any number of times, and
+///   [`Event::BodyEnd`], which is answered by [`finish_publish`](Self::finish_publish). The session
+///   has no opinion on how long a publisher may be silent.
 ///
 /// After [`Event::Closed`] or an error all further input is dropped.
 #[derive(Debug)]
@@ -44,9 +60,15 @@ pub struct Session {
     head: Vec<u8>,
     /// Input behind a request that waits for its answer.
     pending: Vec<u8>,
+    /// The peer sends nothing more.
+    has_input_ended: bool,
     /// Content of the last request that is still to be skipped, in bytes.
     body_left: u64,
-    play: Option<Box<PlayRequest>>,
+    /// What the driver is to be asked.
+    asks: Option<Box<Event>>,
+    /// What was published and not fetched yet.
+    body: Vec<u8>,
+    body_ended: bool,
     closed: bool,
     output: Vec<u8>,
     /// Replies in `output`.
@@ -60,8 +82,15 @@ pub struct Session {
 enum State {
     /// Between requests, or within a head.
     Request,
-    /// A play waits for the driver's answer.
+    /// A request waits for the driver's answer.
     Asked(Asked),
+    /// What is published comes in.
+    Publishing(Publishing),
+    /// What was published is complete, and the driver's answer is awaited. The connection goes on
+    /// after it, or not.
+    Published {
+        is_persistent: bool,
+    },
     /// An HTTP viewer is being served.
     Streaming,
     /// A WebSocket viewer is being served.
@@ -71,14 +100,20 @@ enum State {
     Ended,
 }
 
-/// What the answer to a play depends on.
+/// What the answer to a request depends on.
 #[derive(Debug)]
 struct Asked {
-    container: Container,
+    question: Question,
     head_only: bool,
+    /// The connection goes on after an answer that is not a stream.
     keep_alive: bool,
-    /// `Sec-WebSocket-Accept`, when a WebSocket was asked for.
-    accept_key: Option<String>,
+}
+
+/// A publication that is let in.
+#[derive(Debug)]
+struct Publishing {
+    content: ContentReader,
+    is_persistent: bool,
 }
 
 /// A deadline. `at` is unknown between a call that has no `now` and the next one that has.
@@ -122,8 +157,14 @@ impl Contract for Session {
     }
 
     fn poll_event(&mut self) -> Option<Event> {
-        if let Some(play) = self.play.take() {
-            return Some(Event::Play(*play));
+        if let Some(asks) = self.asks.take() {
+            return Some(*asks);
+        }
+        if !self.body.is_empty() {
+            return Some(Event::Body(mem::take(&mut self.body).into()));
+        }
+        if mem::take(&mut self.body_ended) {
+            return Some(Event::BodyEnd);
         }
         mem::take(&mut self.closed).then_some(Event::Closed)
     }
@@ -154,8 +195,11 @@ impl Session {
             timer: Some(Timer { wait: Wait::Request, at: Some(at) }),
             head: Vec::new(),
             pending: Vec::new(),
+            has_input_ended: false,
             body_left: 0,
-            play: None,
+            asks: None,
+            body: Vec::new(),
+            body_ended: false,
             closed: false,
             output: Vec::new(),
             replies_queued: 0,
@@ -175,6 +219,7 @@ impl Session {
         if self.has_backlog() {
             let pending = mem::take(&mut self.pending);
             self.consume(now, &pending)?;
+            self.end_content()?;
             self.set_deadline(now);
         }
         Ok(())
@@ -188,7 +233,11 @@ impl Session {
     }
 
     fn has_backlog(&self) -> bool {
-        !self.pending.is_empty() && !matches!(self.state, State::Asked(_))
+        match self.state {
+            State::Asked(_) | State::Published { .. } => false,
+            State::Publishing(_) => self.has_input_ended || !self.pending.is_empty(),
+            _ => !self.pending.is_empty(),
+        }
     }
 
     fn consume(&mut self, now: Millis, mut input: &[u8]) -> Result<(), Error> {
@@ -196,7 +245,10 @@ impl Session {
             self.skip_body(&mut input);
             match &self.state {
                 State::Request => self.read_head(now, &mut input)?,
+                State::Asked(Asked { question: Question::Publish(_), .. })
+                | State::Published { .. } => self.hold_content(mem::take(&mut input))?,
                 State::Asked(_) => self.hold(mem::take(&mut input)),
+                State::Publishing(_) => self.read_content(&mut input)?,
                 State::WebSocket(_) | State::Closing(_) => self.read_frames(&mut input)?,
                 State::Streaming | State::Ended => self.discard(mem::take(&mut input)),
             }
@@ -225,75 +277,6 @@ impl Session {
             return self.discard(input);
         }
         self.pending.extend_from_slice(input);
-    }
-
-    fn read_head(&mut self, now: Millis, input: &mut &[u8]) -> Result<(), Error> {
-        if self.head.is_empty() {
-            // Empty lines before a request are left-overs of old clients (RFC 9112 2.2).
-            let blank = input.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
-            *input = input.get(blank..).unwrap_or_default();
-            if input.is_empty() {
-                return Ok(());
-            }
-            self.begin_head(now);
-        }
-        let had = self.head.len();
-        let room = self.settings.header_bytes_max.saturating_add(1).saturating_sub(had);
-        let (taken, rest) = input.split_at(room.min(input.len()));
-        self.head.extend_from_slice(taken);
-        let end = head_end(&self.head, had.saturating_sub(2));
-        let mut head = mem::take(&mut self.head);
-        head.truncate(end.unwrap_or(head.len()));
-        check_head(&head, &self.settings).map_err(|refusal| self.fail(refusal))?;
-        if end.is_none() {
-            self.head = head;
-            *input = rest;
-            return Ok(());
-        }
-        *input = input.get(head.len().saturating_sub(had)..).unwrap_or_default();
-        let settings = Arc::clone(&self.settings);
-        let answered = Request::parse(&head, &settings).and_then(|request| self.answer(&request));
-        answered.map_err(|refusal| self.fail(refusal))
-    }
-
-    fn begin_head(&mut self, now: Millis) {
-        if self.timer.is_none_or(|timer| timer.wait != Wait::Request) {
-            let at = Some(now + self.settings.request_timeout_ms);
-            self.timer = Some(Timer { wait: Wait::Request, at });
-        }
-    }
-
-    /// Answers a request, or asks the driver to.
-    fn answer(&mut self, request: &Request<'_>) -> Result<(), Refusal> {
-        self.body_left = request.body_bytes;
-        let settings = Arc::clone(&self.settings);
-        let head_only = request.method == Method::Head;
-        match request.method {
-            Method::Other => {
-                self.reply_text(405, "GET, HEAD and OPTIONS are served", false, request.keep_alive);
-                return Ok(());
-            }
-            Method::Options => {
-                let fields = response::preflight_fields(&settings);
-                self.reply(Reply { status: 204, fields, ..page(request, "") });
-                return Ok(());
-            }
-            Method::Get | Method::Head => {}
-        }
-        let policy = || response::cross_domain_policy(&settings);
-        match target::parse(request.origin_form, &settings)? {
-            Target::Root => {
-                self.reply(page(request, &response::root_page(request.host, &settings)))
-            }
-            Target::Stream(target) => return self.ask(request, target),
-            Target::CrossDomain if let Some(policy) = policy() => {
-                self.reply(Reply { media_type: "application/xml", ..page(request, &policy) });
-            }
-            Target::CrossDomain | Target::Unknown => {
-                self.reply_text(404, "nothing is served here", head_only, request.keep_alive);
-            }
-        }
-        Ok(())
     }
 
     fn reply_text(&mut self, status: u16, text: &str, head_only: bool, keep_alive: bool) {
@@ -353,7 +336,7 @@ impl Session {
     fn end(&mut self) {
         self.state = State::Ended;
         self.timer = None;
-        self.play = None;
+        self.asks = None;
         self.head = Vec::new();
         self.discarded_bytes += mem::take(&mut self.pending).len() as u64;
     }
@@ -369,15 +352,13 @@ impl Wait {
     }
 }
 
-/// A page of text as the reply to `request`.
-fn page<'a>(request: &Request<'_>, body: &'a str) -> Reply<'a> {
-    let (head_only, keep_alive) = (request.method == Method::Head, request.keep_alive);
-    Reply { status: 200, media_type: TEXT, body, fields: "", head_only, keep_alive }
-}
-
 /// Replies, or pongs, that are held at most before the driver fetches them: a client that sends
 /// requests faster than it reads replies is told that the connection ends.
 pub const REPLIES_QUEUED_MAX: usize = 32;
+
+/// Bytes that are held behind a publication that waits for its answer, at most: what a driver had
+/// read already when it was asked.
+pub const CONTENT_HELD_BYTES_MAX: usize = 1 << 20;
 
 /// How long a viewer may take to answer a close frame, in milliseconds. It has nothing to decide.
 pub const CLOSE_TIMEOUT_MS: u64 = 2_000;

@@ -53,6 +53,18 @@ impl Settings {
         if origin.is_empty() || self.allow_origin == "*" {
             return true;
         }
+        self.trusts_origin(origin, host)
+    }
+
+    /// True when a page of this web origin may publish: of this host, or of the one that is named.
+    ///
+    /// A browser sends a POST to anywhere without asking first (Fetch 4.1), so what any page may
+    /// read, not any page may send.
+    pub(super) fn lets_publish(&self, origin: &[u8], host: &str) -> bool {
+        origin.is_empty() || self.trusts_origin(origin, host)
+    }
+
+    fn trusts_origin(&self, origin: &[u8], host: &str) -> bool {
         let authority = origin.split(|b| *b == b'/').nth(2).unwrap_or_default();
         authority.eq_ignore_ascii_case(host.as_bytes())
             || origin.eq_ignore_ascii_case(self.allow_origin.as_bytes())

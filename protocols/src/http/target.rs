@@ -7,7 +7,8 @@
 use corelay_codecs::TrackFilter;
 
 use super::error::Refusal;
-use super::event::Container;
+use super::event::{Container, Scheme};
+use super::relay::{self, RelayTarget};
 use super::settings::Settings;
 
 /// What a request is about.
@@ -19,6 +20,10 @@ pub(super) enum Target {
     CrossDomain,
     /// `/APP/NAME.EXTENSION`.
     Stream(StreamTarget),
+    /// `/udp/GROUP`, `/rtp/GROUP`, and whatever stands below them; or what is wrong with the group.
+    Relay(Result<RelayTarget, &'static str>),
+    /// `/status`, `/status/`: what is being relayed.
+    Status,
     /// A well-formed path with nothing behind it.
     Unknown,
 }
@@ -65,6 +70,13 @@ pub(super) fn parse(origin_form: &str, settings: &Settings) -> Result<Target, Re
         "crossdomain.xml" => return Ok(Target::CrossDomain),
         _ => {}
     }
+    let (first, rest) = path.split_once('/').unwrap_or((path, ""));
+    match decode_segment(first)?.as_str() {
+        "udp" => return parse_relay(Scheme::Udp, rest, query),
+        "rtp" => return parse_relay(Scheme::Rtp, rest, query),
+        "status" if rest.is_empty() => return Ok(Target::Status),
+        _ => {}
+    }
     let segments = path.split('/').map(decode_segment).collect::<Result<Vec<_>, _>>()?;
     parse_stream(&segments, query, settings)
 }
@@ -86,6 +98,18 @@ fn parse_stream(segments: &[String], query: &str, settings: &Settings) -> Result
     }
     let (name, query, tracks) = (name.to_owned(), query.to_owned(), parse_tracks(query));
     Ok(Target::Stream(StreamTarget { app, name, query, container, tracks }))
+}
+
+/// Reads what stands below `/udp/` or `/rtp/`: a group, and behind it whatever a player appends.
+fn parse_relay(scheme: Scheme, path: &str, query: &str) -> Result<Target, Refusal> {
+    let place = match path.split('/').next().unwrap_or_default() {
+        "" => String::new(),
+        segment => decode_segment(segment)?,
+    };
+    Ok(Target::Relay(relay::parse_place(&place).map(|(address, sources)| {
+        let query = query.to_owned();
+        RelayTarget { scheme, address, sources, query }
+    })))
 }
 
 fn decode_segment(segment: &str) -> Result<String, Refusal> {
@@ -209,6 +233,9 @@ mod tests {
             "?",
             "/live/x.flv#t",
             "/live/x.flv?a#t",
+            "/udp/%zz",
+            "/udp/../x",
+            "//udp/239.1.1.1",
         ] {
             assert_eq!(status(path), 400, "{path}");
         }
@@ -235,6 +262,48 @@ mod tests {
         {
             assert_eq!(parse(path), Ok(Target::Unknown), "{path}");
         }
+    }
+
+    #[test]
+    fn relays_stand_below_udp_and_rtp() {
+        let parse = |path| parse(path, &Settings::default());
+        let relay = |scheme, address: &str, sources: &[&str], query: &str| {
+            let address = address.parse().expect("an address");
+            let sources = sources.iter().map(|s| s.parse().expect("an address")).collect();
+            Ok(Target::Relay(Ok(RelayTarget { scheme, address, sources, query: query.to_owned() })))
+        };
+        let udp = |address, query| relay(Scheme::Udp, address, &[], query);
+        for path in [
+            "/udp/239.1.1.1:5000",
+            "/udp/239.1.1.1:5000/",
+            "/udp/239.1.1.1:5000//",
+            "/udp/239.1.1.1:5000/news.ts",
+            "/%75dp/239%2E1.1.1%3a5000",
+        ] {
+            assert_eq!(parse(path), udp("239.1.1.1:5000", ""), "{path}");
+        }
+        assert_eq!(parse("/udp/239.1.1.1?token=a"), udp("239.1.1.1:1234", "token=a"));
+        let rtp = |sources| relay(Scheme::Rtp, "[ff3e::1]:7", sources, "");
+        assert_eq!(parse("/rtp/[ff3e::1]:7"), rtp(&[]));
+        assert_eq!(parse("/rtp/%5Bff3e%3A%3A1%5D:7"), rtp(&[]));
+        assert_eq!(parse("/rtp/fd00::5%40[ff3e::1]:7"), rtp(&["fd00::5"]));
+        // Applications of these names are not to be had here: what stands there is a wrong group.
+        for path in ["/udp", "/udp/", "/udp//", "/rtp/news.ts", "/udp/inner/news.ts"] {
+            assert_eq!(parse(path), Ok(Target::Relay(Err("the group is no address"))), "{path}");
+        }
+        assert_eq!(stream("/live/udp/x.ts").app, "live/udp");
+        assert_eq!(stream("/udp2/x.ts").app, "udp2");
+        assert_eq!(parse("/UDP/239.1.1.1"), Ok(Target::Unknown));
+    }
+
+    #[test]
+    fn the_status_is_a_page_and_an_application_may_have_its_name() {
+        let parse = |path| parse(path, &Settings::default());
+        for path in ["/status", "/status/", "/status?a=b", "/%73tatus/"] {
+            assert_eq!(parse(path), Ok(Target::Status), "{path}");
+        }
+        assert_eq!(stream("/status/news.ts").app, "status");
+        assert_eq!(parse("/status/news"), Ok(Target::Unknown));
     }
 
     #[test]

@@ -1,9 +1,13 @@
 //! An HTTP connection whose client sends anything.
 //!
-//! Byte 0: bit 0 accepts or rejects plays, bit 1 chooses tight limits. Byte 1: the size of the
-//! pieces in which the rest arrives, 0 for one piece.
+//! Byte 0: bit 0 accepts or rejects what is asked, bit 1 chooses tight limits, bit 2 ends the input at
+//! last. Byte 1: the size of the pieces in which the rest arrives, 0 for one piece.
 
-use corelay_protocols::http::{Error, Event, PlayRequest, Session, Settings};
+use std::net::IpAddr;
+
+use corelay_protocols::http::{
+    Container, Error, Event, PlayRequest, PublishRequest, RelayRequest, Session, Settings,
+};
 use corelay_protocols::{Millis, Session as _};
 
 /// The outcome must not depend on how the input is cut; what is asked for is safe to name; what is
@@ -15,57 +19,98 @@ pub fn run(data: &[u8]) {
     let whole = exchange(*mode, settings.clone(), input, input.len());
     let pieces = exchange(*mode, settings, input, usize::from(*piece_bytes));
     // Input behind a play is held up to a limit, so how much of it comes before the answer matters.
-    if whole.plays.is_empty() || input.len() <= header_bytes_max {
+    if whole.plays + whole.relays + whole.statuses == 0 || input.len() <= header_bytes_max {
         assert_eq!(whole, pieces);
     }
     assert!(whole.output.is_empty() || whole.output.starts_with(b"HTTP/1.1 "));
     assert!(whole.output.len() < 64 << 10, "{} bytes of output", whole.output.len());
-    for play in &whole.plays {
-        check_names(play);
-    }
 }
 
 /// All that a connection leads to.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Default, PartialEq)]
 struct Outcome {
     output: Vec<u8>,
-    plays: Vec<PlayRequest>,
+    plays: usize,
+    relays: usize,
+    statuses: usize,
+    publishes: usize,
+    body: Vec<u8>,
     closed: bool,
     streaming: bool,
+    publishing: bool,
     discarded_bytes: u64,
     error: Option<Error>,
 }
 
 fn exchange(mode: u8, settings: Settings, input: &[u8], piece_bytes: usize) -> Outcome {
     let mut session = Session::new(settings, NOW);
-    let (mut plays, mut closed, mut error) = (Vec::new(), false, None);
+    let mut outcome = Outcome::default();
     for piece in input.chunks(piece_bytes.max(1)) {
-        error = session.handle_input(NOW, piece).err();
-        while let Some(event) = session.poll_event() {
-            match event {
-                Event::Closed => closed = true,
-                Event::Play(play) => {
-                    plays.push(play);
-                    answer(&mut session, mode);
-                    error = session.handle_timeout(NOW).err();
-                }
-            }
-        }
-        if error.is_some() {
+        outcome.error = session.handle_input(NOW, piece).err();
+        drain(&mut session, mode, &mut outcome);
+        if outcome.error.is_some() {
             break;
         }
     }
-    let output = session.poll_output().unwrap_or_default().to_vec();
-    let (streaming, discarded_bytes) = (session.is_streaming(), session.discarded_bytes());
-    if error.is_some() || closed {
-        assert!(!streaming && session.poll_timeout().is_none());
+    if mode & 4 != 0 && outcome.error.is_none() {
+        outcome.error = session.input_ended().err();
+        drain(&mut session, mode, &mut outcome);
+    }
+    outcome.output.extend_from_slice(&session.poll_output().unwrap_or_default());
+    outcome.streaming = session.is_streaming();
+    outcome.publishing = session.is_publishing();
+    outcome.discarded_bytes = session.discarded_bytes();
+    if outcome.error.is_some() || outcome.closed {
+        assert!(!outcome.streaming && !outcome.publishing && session.poll_timeout().is_none());
         assert_eq!((session.poll_event(), session.poll_output()), (None, None));
     }
-    Outcome { output, plays, closed, streaming, discarded_bytes, error }
+    outcome
 }
 
-fn answer(session: &mut Session, mode: u8) {
-    if mode & 1 == 0 {
+/// Takes every event, and answers those that ask.
+fn drain(session: &mut Session, mode: u8, outcome: &mut Outcome) {
+    let accepts = mode & 1 == 0;
+    while let Some(event) = session.poll_event() {
+        match event {
+            Event::Closed => outcome.closed = true,
+            Event::Play(play) => {
+                check_play(&play);
+                outcome.plays += 1;
+                answer_play(session, accepts);
+            }
+            Event::Relay(relay) => {
+                check_relay(&relay);
+                outcome.relays += 1;
+                answer_play(session, accepts);
+            }
+            Event::Status { .. } => {
+                outcome.statuses += 1;
+                session.answer(200, "text/plain", "nothing is relayed");
+            }
+            Event::Publish(publish) => {
+                check_publish(&publish);
+                outcome.publishes += 1;
+                assert!(!session.wants_input());
+                if accepts {
+                    session.accept_publish();
+                } else {
+                    session.reject_publish(403, "not here");
+                }
+            }
+            Event::Body(bytes) => {
+                assert!(!bytes.is_empty());
+                outcome.body.extend_from_slice(&bytes);
+            }
+            Event::BodyEnd => session.finish_publish(),
+        }
+        if let Err(error) = session.handle_timeout(NOW) {
+            outcome.error = Some(error);
+        }
+    }
+}
+
+fn answer_play(session: &mut Session, accepts: bool) {
+    if accepts {
         session.accept_play(b"FLV\x01\x05\x00\x00\x00\x09\x00\x00\x00\x00");
     } else {
         session.reject_play(404, "no such stream");
@@ -87,10 +132,27 @@ fn settings(mode: u8) -> Settings {
     }
 }
 
-fn check_names(play: &PlayRequest) {
-    let full = format!("{}/{}", play.app, play.name);
-    assert!(!play.name.contains('/') && !full.contains(char::is_control), "{full:?}");
+fn check_play(play: &PlayRequest) {
+    check_names(&play.app, &play.name);
+}
+
+fn check_publish(publish: &PublishRequest) {
+    assert_eq!(publish.container, Container::Ts);
+    check_names(&publish.app, &publish.name);
+}
+
+fn check_relay(relay: &RelayRequest) {
+    assert!(relay.address.port() > 0 && relay.sources.len() <= 8, "{relay:?}");
+    let ip = relay.address.ip();
+    let fits = |source: &IpAddr| source.is_ipv4() == ip.is_ipv4() && !source.is_multicast();
+    assert!(relay.sources.iter().all(fits), "{relay:?}");
+}
+
+fn check_names(app: &str, name: &str) {
+    let full = format!("{app}/{name}");
+    assert!(!name.contains('/') && !full.contains(char::is_control), "{full:?}");
     assert!(full.split('/').all(|part| !matches!(part, "" | "." | "..")), "{full:?}");
+    assert!(!matches!(app.split('/').next(), Some("udp" | "rtp")), "{full:?}");
 }
 
 const NOW: Millis = Millis(1);

@@ -2,6 +2,7 @@
 
 pub mod chunk_reader;
 pub mod handshake;
+pub mod http_client;
 pub mod http_request;
 pub mod rtmp_session;
 pub mod websocket;
@@ -13,6 +14,7 @@ pub type Target = (&'static str, fn(&[u8]));
 pub const ALL: &[Target] = &[
     ("chunk_reader", chunk_reader::run), //
     ("handshake", handshake::run),
+    ("http_client", http_client::run),
     ("http_request", http_request::run),
     ("rtmp_session", rtmp_session::run),
     ("websocket", websocket::run),

@@ -25,7 +25,7 @@ fn every_field_that_matters_is_read() {
     assert_eq!(request.user_agent, b"p/1");
     assert_eq!(request.origin, b"http://o");
     assert_eq!(request.forwarded_for, Some(&b"1.2.3.4, 5.6.7.8"[..]));
-    assert_eq!(request.body_bytes, 12);
+    assert_eq!(request.content, Content::Length(12));
     assert_eq!(request.upgrade, None);
     assert!(request.keep_alive);
 }
@@ -56,7 +56,8 @@ fn keep_alive_follows_the_version_and_the_connection_field() {
 
 #[test]
 fn a_length_that_can_be_read_in_two_ways_is_refused() {
-    assert_eq!(parse(&with("Content-Length: 65536\r\n")).map(|r| r.body_bytes), Ok(65_536));
+    let content = parse(&with("Content-Length: 65536\r\n")).map(|r| r.content);
+    assert_eq!(content, Ok(Content::Length(65_536)));
     for (fields, expected) in [
         ("Content-Length: 3\r\nContent-Length: 3\r\n", 400),
         ("Content-Length: 3\r\nContent-Length: 4\r\n", 400),
@@ -82,6 +83,36 @@ fn a_length_that_can_be_read_in_two_ways_is_refused() {
         assert_eq!(status(&with(fields)), expected, "{fields}");
     }
     assert_eq!(status("GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n"), 400);
+}
+
+#[test]
+fn content_that_is_published_may_be_long_or_chunked() {
+    let content = |method: &str, fields: &str| {
+        parse(&format!("{method} / HTTP/1.1\r\nHost: h\r\n{fields}\r\n"))
+            .map(|request| (request.content, request.is_persistent, request.keep_alive))
+            .map_err(|refusal| refusal.status)
+    };
+    for method in ["POST", "PUT"] {
+        for (fields, expected) in [
+            ("", Ok((Content::None, true, true))),
+            ("Content-Length: 3\r\n", Ok((Content::Length(3), true, true))),
+            ("Content-Length: 65537\r\n", Ok((Content::Length(65_537), true, false))),
+            ("Transfer-Encoding: CHUNKED\r\n", Ok((Content::Chunked, true, false))),
+            ("Expect: 100-Continue\r\n", Ok((Content::None, true, false))),
+            ("Connection: close\r\n", Ok((Content::None, false, false))),
+            ("Transfer-Encoding: gzip, chunked\r\n", Err(501)),
+            ("Transfer-Encoding: chunked\r\nContent-Length: 3\r\n", Err(400)),
+            ("Content-Length: 99999999999999999999\r\n", Err(400)),
+        ] {
+            assert_eq!(content(method, fields), expected, "{method} {fields}");
+        }
+    }
+    for method in ["GET", "HEAD", "OPTIONS", "DELETE", "post"] {
+        assert_eq!(content(method, "Transfer-Encoding: chunked\r\n"), Err(411), "{method}");
+        assert_eq!(content(method, "Content-Length: 65537\r\n"), Err(413), "{method}");
+    }
+    let old = "POST / HTTP/1.0\r\nExpect: 100-continue\r\n\r\n";
+    assert_eq!(parse(old).map(|r| r.expects_continue), Ok(false), "nobody there waits for it");
 }
 
 #[test]

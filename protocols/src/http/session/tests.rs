@@ -1,9 +1,11 @@
 use corelay_codecs::TrackFilter;
 
 use super::*;
-use crate::http::event::Transport;
+use crate::http::event::{Container, PlayRequest, Transport};
 
 mod golden;
+mod publish;
+mod relay;
 mod websocket;
 
 const T0: Millis = Millis(1_000);
@@ -315,8 +317,8 @@ fn a_wrong_request_gets_a_complete_reply_and_ends_the_session() {
         ("GET / HTTP/1.1\r\n\r\n".to_owned(), 400),
         ("\u{3}\u{0}\u{0}".to_owned(), 400),
         ("\u{16}\u{3}\u{1}".to_owned(), 400),
-        ("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n".to_owned(), 411),
-        ("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 99999\r\n\r\n".to_owned(), 413),
+        ("GET / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n".to_owned(), 411),
+        ("GET / HTTP/1.1\r\nHost: h\r\nContent-Length: 99999\r\n\r\n".to_owned(), 413),
         (format!("GET /{} HTTP/1.1\r\nHost: h\r\n\r\n", "a".repeat(2048)), 414),
         (format!("GET /{}", "a".repeat(2100)), 414),
         (format!("GET /{}/b.flv HTTP/1.1\r\nHost: h\r\n\r\n", "a".repeat(256)), 414),

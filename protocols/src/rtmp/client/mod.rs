@@ -106,6 +106,12 @@ impl ClientSession {
         }
     }
 
+    /// The message stream that the server gave; 0 before it did. Media of a publication go there.
+    #[must_use]
+    pub fn message_stream_id(&self) -> MessageStreamId {
+        self.stream
+    }
+
     /// Queues one media message; `false`, and nothing is sent, unless the publication runs. The body
     /// is as in [`MediaMessage`]; metadata are sent with `@setDataFrame`.
     pub fn send_media(&mut self, kind: MediaKind, timestamp_ms: u32, payload: &[u8]) -> bool {
