@@ -2,7 +2,7 @@
 
 use super::timeline::Timeline;
 use super::track::{Context, Track};
-use super::{Event, Output, Reason, Settings};
+use super::{Event, NotCarried, Output, Reason, Settings, TrackState};
 use crate::access_unit::{TrackId, TrackKind};
 use crate::container::mpegts::packet::Pcr;
 use crate::container::mpegts::psi::{self, Change, EsInfo, Program, Tables};
@@ -46,6 +46,8 @@ pub struct Demuxer {
     program_number: Option<u16>,
     pcr_pid: Pid,
     tracks: Vec<Track>,
+    /// At most as many as a PMT section has room for, about 200.
+    not_carried: Vec<NotCarried>,
     timeline: Timeline,
     counters: Counters,
     /// The stream's clock since its first PCR, in ticks of 27 MHz; jumps do not count.
@@ -75,6 +77,7 @@ impl Demuxer {
             program_number: None,
             pcr_pid: Pid::NULL,
             tracks: Vec::new(),
+            not_carried: Vec::new(),
             timeline: Timeline::new(jump_max),
             counters: Counters::default(),
             clock: None,
@@ -154,6 +157,20 @@ impl Demuxer {
     /// The tracks that are handed out, and where they are.
     pub fn tracks(&self) -> impl Iterator<Item = (TrackId, Pid)> {
         self.tracks.iter().map(|track| (track.id, track.pid))
+    }
+
+    /// The same with what is known of each.
+    pub fn track_states(&self) -> impl Iterator<Item = TrackState<'_>> {
+        let streams = self.program().map(|program| &program.streams[..]).unwrap_or_default();
+        self.tracks.iter().map(|track| {
+            let stream = streams.iter().find(|stream| stream.pid == track.pid);
+            track.state(stream.map_or("", |stream| &stream.language))
+        })
+    }
+
+    /// The other streams of the program, in the order of the PMT.
+    pub fn not_carried(&self) -> &[NotCarried] {
+        &self.not_carried
     }
 
     fn read_clock(&mut self, packet: Packet<'_>, out: &mut Vec<Output>) {
@@ -252,6 +269,7 @@ impl Demuxer {
     fn drop_program(&mut self, out: &mut Vec<Output>) {
         self.finish(out);
         self.tracks.clear();
+        self.not_carried.clear();
         self.pcr_pid = Pid::NULL;
         if let Some(program_number) = self.program_number.take() {
             out.push(Output::Event(Event::ProgramLost { program_number }));
@@ -271,16 +289,21 @@ impl Demuxer {
         let program_number = program.program_number;
         out.push(Output::Event(Event::Program { program_number }));
         self.end_tracks(&streams, out);
+        self.not_carried.clear();
         let mut counts = [0_u8; 2];
         let mut carried = Vec::new();
-        for stream in in_order(&streams, &self.settings.audio_languages) {
+        for stream in in_order(&streams, &self.settings) {
             let (pid, format) = (stream.pid, stream.format);
             let event = match self.take_track(stream, &mut counts) {
                 Ok(track) => {
                     carried.push(pid);
                     Event::Track { track, pid, format }
                 }
-                Err(reason) => Event::NotCarried { pid, format, reason },
+                Err(reason) => {
+                    let language = stream.language.clone();
+                    self.not_carried.push(NotCarried { pid, format, language, reason });
+                    Event::NotCarried { pid, format, reason }
+                }
             };
             out.push(Output::Event(event));
         }
@@ -316,6 +339,9 @@ impl Demuxer {
             return Err(Reason::NotChosen);
         }
         let kind = stream.format.kind();
+        if kind == TrackKind::Data {
+            return Err(Reason::NotAudioVideo);
+        }
         let [videos, audios] = counts;
         let count = if kind == TrackKind::Video { videos } else { audios };
         let id = TrackId { kind, index: *count };
@@ -356,11 +382,20 @@ impl Default for Demuxer {
 }
 
 /// The streams in the order in which they get their numbers.
-fn in_order<'a>(streams: &'a [EsInfo], languages: &[String]) -> Vec<&'a EsInfo> {
+fn in_order<'a>(streams: &'a [EsInfo], settings: &Settings) -> Vec<&'a EsInfo> {
+    let languages = &settings.audio_languages;
     let rank = |stream: &&EsInfo| {
-        let is_audio = stream.format.kind() == TrackKind::Audio;
+        if stream.format.kind() != TrackKind::Audio {
+            return (0, 0, 0);
+        }
         let wanted = languages.iter().position(|language| *language == stream.language);
-        wanted.filter(|_| is_audio).unwrap_or(languages.len())
+        let language = wanted.unwrap_or(languages.len());
+        let codec = stream.format.codec();
+        match settings.flv_audio_first {
+            true if !codec.fits_flv() => (1, language, 0),
+            true => (0, language, u8::from(codec.row().flv_ids.is_empty())),
+            false => (0, language, 0),
+        }
     };
     let mut streams: Vec<_> = streams.iter().collect();
     streams.sort_by_key(rank);

@@ -2,17 +2,19 @@
 //!
 //! [`Demuxer`] follows the tables, chooses one program of the stream, and makes access units of
 //! those of its elementary streams that have a form in [`AccessUnit`]; of all others it says why
-//! not.
+//! not ([`Demuxer::not_carried`]). Units come in the order of the multiplex; [`Interleaver`] brings
+//! them into the order of their times, for those who play them as they come.
 //!
 //! Invariants
 //! - Decoding times of a track only go forward, whatever the stream's clock does; sound and
 //!   pictures keep the distance that they had ([`Event::TimeJump`]).
 //! - A unit with bytes missing is never handed out.
 //! - Memory: per track at most one access unit ([`Settings::access_unit_bytes_max`]), beside the
-//!   tables ([`psi::Limits`]).
+//!   tables ([`psi::Limits`]) and what an [`Interleaver`] holds ([`InterleaverSettings`]).
 
 mod audio;
 mod demuxer;
+mod interleave;
 mod packet_unit;
 mod parameter_sets;
 mod stream;
@@ -22,9 +24,11 @@ mod video;
 
 use super::{Pid, pes, psi};
 use crate::access_unit::{AccessUnit, TrackId};
+use crate::codec::CodecId;
 use psi::EsFormat;
 
 pub use demuxer::{Counters, Demuxer};
+pub use interleave::{Interleaver, InterleaverCounters, InterleaverSettings};
 
 /// What to take out of a transport stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +40,11 @@ pub struct Settings {
     /// ISO 639 codes ("deu") of the audio tracks to come first, the most wanted one first; the
     /// others follow in the order of the PMT. Empty by default.
     pub audio_languages: Vec<String>,
+    /// Sound that FLV and RTMP can carry comes before sound that they cannot, whatever the languages
+    /// say, and within a language what every player knows (AAC) before what needs Enhanced RTMP:
+    /// default false. MPEG audio counts as layer II, which FLV has no number for. For a bridge, of
+    /// which most players take the first track only.
+    pub flv_audio_first: bool,
     /// Longest access unit, in bytes: default 4 MiB. A longer one is left out.
     pub access_unit_bytes_max: usize,
     /// Tracks of each kind: default 16. Further ones are not carried.
@@ -56,6 +65,7 @@ impl Default for Settings {
             program_number: None,
             pids: Vec::new(),
             audio_languages: Vec::new(),
+            flv_audio_first: false,
             access_unit_bytes_max: 4 << 20,
             tracks_max: 16,
             time_jump_ms: 10_000,
@@ -97,7 +107,7 @@ pub enum Event {
         /// How it is coded.
         format: EsFormat,
     },
-    /// A stream of the program is not handed out.
+    /// A stream of the program is not handed out; [`Demuxer::not_carried`] has all of them.
     NotCarried {
         /// Where it is.
         pid: Pid,
@@ -179,6 +189,61 @@ pub enum Reason {
     NotChosen,
     /// More tracks of its kind than [`Settings::tracks_max`].
     TooMany,
+}
+
+impl Reason {
+    /// For people.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::NotAudioVideo => "neither pictures nor sound",
+            Self::Unsupported(what) => what,
+            Self::NotChosen => "not chosen",
+            Self::TooMany => "more tracks of its kind than are carried",
+        }
+    }
+}
+
+/// A stream of the program that is not handed out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotCarried {
+    /// Where it is.
+    pub pid: Pid,
+    /// How it is coded; [`EsFormat::name`] for people.
+    pub format: EsFormat,
+    /// ISO 639 code; empty when not said.
+    pub language: String,
+    /// Why not; [`Reason::text`] for people.
+    pub reason: Reason,
+}
+
+/// A stream of the program that is handed out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TrackState<'a> {
+    /// Its name in every unit.
+    pub id: TrackId,
+    /// Where it is.
+    pub pid: Pid,
+    /// How it is coded, as the PMT says; [`EsFormat::name`] for people.
+    pub format: EsFormat,
+    /// The codec, as its frames say; [`CodecId::Unknown`] for MPEG audio before the first frame.
+    pub codec: CodecId,
+    /// ISO 639 code; empty when not said.
+    pub language: &'a str,
+    /// There were frames.
+    pub has_units: bool,
+    /// It is scrambled now: there are no frames.
+    pub is_scrambled: bool,
+    /// It has no packets any more.
+    pub is_vanished: bool,
+}
+
+impl TrackState<'_> {
+    /// Why RTMP and HTTP-FLV have nothing of the track, for people; `None` when they have it, or
+    /// when that is not known yet.
+    pub fn not_in_flv(&self) -> Option<&'static str> {
+        let is_known = self.codec != CodecId::Unknown;
+        (is_known && !self.codec.fits_flv()).then_some("FLV and RTMP have no form for the codec")
+    }
 }
 
 /// What was wrong with a part of a stream.

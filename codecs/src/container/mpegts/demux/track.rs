@@ -7,7 +7,7 @@ use super::packet_unit::PacketStream;
 use super::stream::{Found, Unit};
 use super::timeline::{Jump, Place, Timeline, Times};
 use super::video::NalStream;
-use super::{Counters, Event, Output, Reason, Settings, StreamFault};
+use super::{Counters, Event, Output, Reason, Settings, StreamFault, TrackState};
 use crate::access_unit::{AccessUnit, FlvBody, Timestamp, TrackId, TrackKind, UnitKind};
 use crate::codec::{CodecId, latm, opus};
 use crate::container::mpegts::pes::{self, Part};
@@ -28,11 +28,19 @@ pub(super) struct Track {
     is_pes_scrambled: bool,
     /// Where the last PES packet with times was on the timeline.
     place: Option<Place>,
-    /// Last decoding time of a frame that was handed out.
-    last_dts: Option<i64>,
+    given: Given,
     /// When its last packet came, on the stream's clock, in ticks of 27 MHz.
     last_seen: Option<u64>,
     is_vanished: bool,
+}
+
+/// What was handed out last.
+#[derive(Debug)]
+struct Given {
+    /// Decoding time of a frame.
+    dts: Option<i64>,
+    /// As the frames tell; before the first one as the PMT does.
+    codec: CodecId,
 }
 
 #[derive(Debug)]
@@ -119,10 +127,24 @@ impl Track {
             is_scrambled: false,
             is_pes_scrambled: false,
             place: None,
-            last_dts: None,
+            given: Given { dts: None, codec: stream.format.codec() },
             last_seen: None,
             is_vanished: false,
         })
+    }
+
+    /// What the track is like; `language` is in the PMT.
+    pub(super) fn state<'a>(&self, language: &'a str) -> TrackState<'a> {
+        TrackState {
+            id: self.id,
+            pid: self.pid,
+            format: self.format,
+            codec: self.given.codec,
+            language,
+            has_units: self.given.dts.is_some(),
+            is_scrambled: self.is_scrambled || self.is_pes_scrambled,
+            is_vanished: self.is_vanished,
+        }
     }
 
     /// Takes the next packet of the PID.
@@ -169,7 +191,7 @@ impl Track {
     pub(super) fn finish(&mut self, context: &mut Context<'_>) {
         let mut reader = std::mem::take(&mut self.reader);
         reader.finish(|part| self.take_part(part, context));
-        let mut out = Outlet { track: self.id, pid: self.pid, last: &mut self.last_dts, context };
+        let mut out = Outlet { track: self.id, pid: self.pid, given: &mut self.given, context };
         if let Parser::Nal(stream) = &mut self.parser {
             stream.finish(&mut |found| out.take(found));
         }
@@ -212,13 +234,13 @@ impl Track {
             }
             Part::Data(_) | Part::End if self.is_pes_scrambled => {}
             Part::Data(data) => {
-                let (track, pid, last) = (self.id, self.pid, &mut self.last_dts);
-                let mut out = Outlet { track, pid, last, context };
+                let (track, pid, given) = (self.id, self.pid, &mut self.given);
+                let mut out = Outlet { track, pid, given, context };
                 self.parser.data(data, &mut |found| out.take(found));
             }
             Part::End => {
-                let (track, pid, last) = (self.id, self.pid, &mut self.last_dts);
-                let mut out = Outlet { track, pid, last, context };
+                let (track, pid, given) = (self.id, self.pid, &mut self.given);
+                let mut out = Outlet { track, pid, given, context };
                 self.parser.end(&mut |found| out.take(found));
             }
         }
@@ -266,7 +288,6 @@ impl Parser {
             }
             EsFormat::MpegAudio => Self::Frames(FrameStream::new(Syntax::MpegAudio)),
             EsFormat::Ac3 | EsFormat::Eac3 => Self::Frames(FrameStream::new(Syntax::Ac3)),
-            format if format.kind() == TrackKind::Data => return Err(Reason::NotAudioVideo),
             format => return Err(Reason::Unsupported(format.name())),
         })
     }
@@ -309,7 +330,7 @@ impl Parser {
 struct Outlet<'a, 'b> {
     track: TrackId,
     pid: Pid,
-    last: &'a mut Option<i64>,
+    given: &'a mut Given,
     context: &'a mut Context<'b>,
 }
 
@@ -326,7 +347,7 @@ impl Outlet<'_, '_> {
 
     fn hand_out(&mut self, unit: Unit) {
         let Times { mut dts, pts } = unit.times;
-        let earliest = self.last.map_or(i64::MIN, |last| last + 1);
+        let earliest = self.given.dts.map_or(i64::MIN, |last| last + 1);
         if unit.kind == UnitKind::Config {
             dts = dts.max(earliest);
         } else {
@@ -334,7 +355,7 @@ impl Outlet<'_, '_> {
                 self.context.counters.times_corrected += 1;
                 dts = earliest;
             }
-            *self.last = Some(dts);
+            *self.given = Given { dts: Some(dts), codec: unit.codec };
             self.context.counters.units += 1;
         }
         // Sound is presented when it is decoded.
