@@ -8,12 +8,17 @@ pub mod flv_tag;
 pub mod latm;
 pub mod nal_units;
 pub mod rtp;
+pub mod rtp_reorder;
 pub mod ts_align;
 pub mod ts_analysis;
 pub mod ts_demux;
+pub mod ts_filter;
 pub mod ts_mux;
+pub mod ts_pace;
 pub mod ts_pes;
 pub mod ts_psi;
+pub mod ts_scan;
+pub mod ts_splice;
 pub mod ts_streams;
 
 /// A target: its name, which is also that of its corpus folder, and its function.
@@ -29,11 +34,16 @@ pub const ALL: &[Target] = &[
     ("latm", latm::run),
     ("nal_units", nal_units::run),
     ("rtp", rtp::run),
+    ("rtp_reorder", rtp_reorder::run),
     ("ts_align", ts_align::run),
     ("ts_analysis", ts_analysis::run),
     ("ts_demux", ts_demux::run),
+    ("ts_filter", ts_filter::run),
     ("ts_mux", ts_mux::run),
+    ("ts_pace", ts_pace::run),
     ("ts_pes", ts_pes::run),
     ("ts_psi", ts_psi::run),
+    ("ts_scan", ts_scan::run),
+    ("ts_splice", ts_splice::run),
     ("ts_streams", ts_streams::run),
 ];

@@ -11,6 +11,10 @@
 //! - [`demux`]: packets into access units.
 //! - [`mux`]: access units into packets.
 //! - [`analysis`]: what is measured on every input and output.
+//! - [`pace`]: packets out at the time that their PCR position says.
+//! - [`scan`]: where a viewer may start, and the tables that it gets first.
+//! - [`splice`]: one stream out of several sources.
+//! - [`filter`]: one program out of a multiplex.
 //!
 //! Tables and descriptors are parsed by libmpegts; the fuzz target ts_psi found nothing that makes
 //! it panic. Not taken from it: the section assembler (it drops a section at a duplicate packet,
@@ -25,10 +29,16 @@ pub mod align;
 pub mod analysis;
 pub mod demux;
 pub mod error;
+pub mod filter;
 pub mod mux;
+pub mod pace;
 pub mod packet;
 pub mod pes;
 pub mod psi;
+pub mod scan;
+pub mod splice;
+#[cfg(test)]
+mod test_stream;
 pub mod timestamp;
 
 pub use error::Error;
