@@ -24,6 +24,7 @@
 
 pub mod app;
 pub mod banner;
+pub mod channel;
 mod clock;
 pub mod control;
 pub mod driver;

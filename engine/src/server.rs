@@ -9,7 +9,7 @@ use corelay_config::{Config, Listener};
 
 use crate::app::{Application, Applications};
 use crate::clock::Clock;
-use crate::control::{Control, CoreLink, Stop};
+use crate::control::{Control, CoreLink, Stop, resolvers};
 use crate::hub::Budget;
 use crate::limits::Limits;
 use crate::log;
@@ -122,14 +122,17 @@ impl ServerBuilder {
         let protocols = Arc::new(Protocols::new(&config));
         let limits = Arc::new(Limits::new(&config.limits));
         let (mut cores, mut links) = (Vec::new(), Vec::new());
+        let (resolvers, questions) = resolvers(bells.len());
         for (index, mesh) in mesh::connect(&bells, depths).into_iter().enumerate() {
             let stats = Arc::new(CoreStats::default());
             let (logger, drain) = log::ring(Arc::clone(&stats));
             let (requests_in, requests) = rtrb::RingBuffer::new(REQUESTS);
             let parts = CoreParts {
                 mesh,
+                cores: cpus.len(),
                 bell: bells[index].clone(),
                 requests,
+                resolver: resolvers[index].clone(),
                 clock,
                 config: Arc::clone(&config),
                 budget: Arc::clone(&budget),
@@ -154,7 +157,7 @@ impl ServerBuilder {
         let mut listening = sockets.addresses;
         listening.extend(admin.as_ref().map(|(_, address)| ("admin", *address)));
         let admin = admin.map(|(listener, _)| listener);
-        let control = Control::new(config, links, budget, admin);
+        let control = Control::new(config, links, budget, admin, questions);
         Ok(Server { control, cores, listening })
     }
 }
@@ -172,6 +175,7 @@ impl Listeners {
         let lists = [
             (Protocol::Rtmp, &config.rtmp.listen),
             (Protocol::Http, &config.http.listen),
+            (Protocol::Http, &config.iptv.udpxy.listen),
             (Protocol::Ts, &config.ts.listen),
         ];
         for (protocol, listeners) in lists {

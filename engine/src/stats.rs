@@ -127,6 +127,8 @@ pub struct CoreStats {
     pub blocked: Cell,
     /// Units that found the mesh's media lane full.
     pub ring_drops: Cell,
+    /// Channels that went to another input.
+    pub input_switches: Cell,
     /// Control messages waiting for room in the mesh, now.
     pub control_delayed: Cell,
     /// Skips of slow viewers, by [`SkipReason`].

@@ -104,7 +104,7 @@ impl Core {
         let slot = self.viewers.len() as u32;
         let id = ConnectionId { core: CoreIndex(0), slot, serial: slot };
         let options = PlayOptions {
-            egress: Egress { form: Form::Rtmp, tracks: TrackFilter::ALL },
+            egress: Egress::new(Form::Rtmp, TrackFilter::ALL),
             fd: socket.as_raw_fd(),
             readdressed: false,
             wait_ms: 1_000,

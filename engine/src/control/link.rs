@@ -94,6 +94,13 @@ impl Links {
         snapshots
     }
 
+    /// Tells one core something. False when its ring is full: it is to be told again.
+    pub(super) fn tell(&self, core: usize, request: Request) -> bool {
+        // A core that has ended needs to know nothing.
+        let mut cores = self.lock();
+        cores.get_mut(core).is_none_or(|core| core.is_over() || core.ask(request))
+    }
+
     pub(super) fn stop(&self, deadline_ms: u64) {
         for core in self.lock().iter_mut() {
             core.ask(Request::Stop { deadline_ms });

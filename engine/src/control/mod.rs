@@ -7,6 +7,7 @@
 mod api;
 mod link;
 mod metrics;
+mod resolve;
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use tokio::sync::Notify;
 
 pub use link::CoreLink;
 use link::Links;
+pub use resolve::{Questions, Resolved, Resolver, resolvers};
 
 use crate::hub::Budget;
 
@@ -34,6 +36,7 @@ pub(crate) struct State {
 pub struct Control {
     state: Arc<State>,
     admin: Option<TcpListener>,
+    questions: Option<Questions>,
     stop: Stop,
 }
 
@@ -70,6 +73,7 @@ impl Control {
         cores: Vec<CoreLink>,
         budget: Arc<Budget>,
         admin: Option<TcpListener>,
+        questions: Questions,
     ) -> Self {
         let pinned = |id| core_affinity::set_for_current(core_affinity::CoreId { id });
         if let Some(cpu) = config.cores.control.filter(|&cpu| !pinned(cpu)) {
@@ -77,7 +81,7 @@ impl Control {
         }
         let links = Links::new(cores);
         let state = Arc::new(State { config, links, budget, started: Instant::now() });
-        Self { state, admin, stop: Stop::default() }
+        Self { state, admin, questions: Some(questions), stop: Stop::default() }
     }
 
     /// A handle that stops the server from another thread.
@@ -89,10 +93,11 @@ impl Control {
     ///
     /// # Errors
     /// A core does not end, or nothing could run; in words.
-    pub fn run(self) -> Result<(), String> {
+    pub fn run(mut self) -> Result<(), String> {
+        let questions = self.questions.take();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let ended = match &runtime {
-            Ok(runtime) => runtime.block_on(self.serve()),
+            Ok(runtime) => runtime.block_on(self.serve(questions)),
             Err(error) => {
                 self.state.links.stop(0);
                 Err(format!("the control thread cannot run: {error}"))
@@ -102,9 +107,12 @@ impl Control {
         ended
     }
 
-    async fn serve(&self) -> Result<(), String> {
+    async fn serve(&self, questions: Option<Questions>) -> Result<(), String> {
         let Self { state, admin, .. } = self;
         tokio::spawn(housekeeping(Arc::clone(state)));
+        if let Some(questions) = questions {
+            tokio::spawn(resolve::serve(questions, Arc::clone(state)));
+        }
         if let Some(listener) = admin.as_ref().and_then(|admin| admin.try_clone().ok()) {
             tokio::spawn(api::serve(listener, Arc::clone(state)));
         }

@@ -9,6 +9,10 @@
 //! - An event that waits for an answer stops the driver: no further event and no further input before it.
 
 mod http;
+mod intake;
+pub mod link;
+mod pull;
+mod push;
 mod readdress;
 mod rtmp;
 mod ts;
@@ -19,9 +23,12 @@ use std::sync::Arc;
 
 use tracing::Level;
 
-pub use http::HttpDriver;
+pub use http::{HttpDriver, HttpSettings};
+pub use intake::Intake;
+pub use pull::PullDriver;
+pub use push::{RtmpPushDriver, TsPushDriver};
 pub use rtmp::RtmpDriver;
-pub use ts::{TsDriver, TsSettings};
+pub use ts::TsDriver;
 
 use crate::app::{Applications, Denied};
 use crate::clock::Micros;
@@ -30,6 +37,7 @@ use crate::limits::Limits;
 use crate::log::Logger;
 use crate::shard::{Ending, Outbox};
 use crate::stats::{CoreStats, Failure};
+use link::{LinkEnd, LinkEvents, LinkId};
 
 /// What a driver may use of its core and of its connection.
 pub struct Context<'a> {
@@ -51,6 +59,8 @@ pub struct Context<'a> {
     pub peer: SocketAddr,
     /// Its socket.
     pub fd: RawFd,
+    /// What links tell their channels.
+    pub links: &'a mut LinkEvents,
     /// Where its messages go.
     pub outbox: &'a mut Outbox,
     /// The play that is served straight from a log.
@@ -71,6 +81,9 @@ impl Context<'_> {
     pub fn publish(&mut self, ask: Publish<'_>) -> Result<(PublisherId, StreamKey), Denied> {
         let Publish { app, name, query, .. } = ask;
         let decision = self.applications.may_publish(self.hub, app, name, query).and_then(|()| {
+            if self.hub.is_taken(app, name) {
+                return Err(Denied::Forbidden("a channel of the server has that name"));
+            }
             if self.limits.publish() {
                 return Ok(());
             }
@@ -119,6 +132,12 @@ pub enum Driver {
     Http(Box<HttpDriver>),
     /// A transport stream over TCP.
     Ts(Box<TsDriver>),
+    /// What we pull.
+    Pull(Box<PullDriver>),
+    /// A transport stream that we push.
+    TsPush(Box<TsPushDriver>),
+    /// A publication that we push.
+    RtmpPush(Box<RtmpPushDriver>),
 }
 
 /// What a driver says when its connection must end.
@@ -130,7 +149,9 @@ impl Driver {
         match self {
             Self::Rtmp(_) => "rtmp",
             Self::Http(_) => "http",
-            Self::Ts(_) => "ts",
+            Self::Ts(_) | Self::TsPush(_) => "ts",
+            Self::Pull(_) => "pull",
+            Self::RtmpPush(_) => "rtmp",
         }
     }
 
@@ -143,6 +164,21 @@ impl Driver {
             Self::Rtmp(driver) => driver.handle_input(cx, input),
             Self::Http(driver) => driver.handle_input(cx, input),
             Self::Ts(driver) => driver.handle_input(cx, input),
+            Self::Pull(driver) => driver.handle_input(cx, input),
+            // A receiver has nothing to say.
+            Self::TsPush(_) => Ok(()),
+            Self::RtmpPush(driver) => driver.handle_input(cx, input),
+        }
+    }
+
+    /// The peer sends no more.
+    ///
+    /// # Errors
+    /// How the connection ends, which it always does.
+    pub fn input_ended(&mut self, cx: &mut Context<'_>) -> Step {
+        match self {
+            Self::Http(driver) => driver.input_ended(cx),
+            _ => Err(Ending::Peer),
         }
     }
 
@@ -155,6 +191,9 @@ impl Driver {
             Self::Rtmp(driver) => driver.handle_timeout(cx),
             Self::Http(driver) => driver.handle_timeout(cx),
             Self::Ts(driver) => driver.handle_timeout(cx),
+            Self::Pull(driver) => driver.handle_timeout(cx),
+            Self::TsPush(driver) => driver.handle_timeout(cx),
+            Self::RtmpPush(driver) => driver.handle_timeout(cx),
         }
     }
 
@@ -166,7 +205,10 @@ impl Driver {
         match self {
             Self::Rtmp(driver) => driver.handle_notice(cx, notice),
             Self::Http(driver) => driver.handle_notice(cx, notice),
-            Self::Ts(driver) => driver.handle_notice(cx, notice),
+            Self::Ts(driver) => driver.handle_notice(cx, &notice),
+            Self::Pull(_) => Ok(()),
+            Self::TsPush(driver) => driver.handle_notice(cx, notice),
+            Self::RtmpPush(driver) => driver.handle_notice(cx, notice),
         }
     }
 
@@ -174,7 +216,31 @@ impl Driver {
     pub fn drained(&mut self, cx: &mut Context<'_>) {
         match self {
             Self::Rtmp(driver) => driver.drained(cx),
-            Self::Http(_) | Self::Ts(_) => {}
+            Self::RtmpPush(driver) => driver.drained(cx),
+            Self::Http(_) | Self::Ts(_) | Self::Pull(_) | Self::TsPush(_) => {}
+        }
+    }
+
+    /// The connection that we opened is there.
+    ///
+    /// # Errors
+    /// It must end.
+    pub fn connected(&mut self, cx: &mut Context<'_>) -> Step {
+        match self {
+            Self::Pull(driver) => driver.connected(cx),
+            Self::TsPush(driver) => driver.connected(cx),
+            Self::RtmpPush(driver) => driver.connected(cx),
+            Self::Rtmp(_) | Self::Http(_) | Self::Ts(_) => Ok(()),
+        }
+    }
+
+    /// The link whose connection it is and what that is told of its end; `None` for what was accepted.
+    pub fn link_end(&mut self, ending: &Ending) -> Option<(LinkId, LinkEnd)> {
+        match self {
+            Self::Pull(driver) => Some(driver.end(ending)),
+            Self::TsPush(driver) => Some(driver.end(ending)),
+            Self::RtmpPush(driver) => Some(driver.end(ending)),
+            Self::Rtmp(_) | Self::Http(_) | Self::Ts(_) => None,
         }
     }
 
@@ -184,6 +250,9 @@ impl Driver {
             Self::Rtmp(driver) => driver.close(cx),
             Self::Http(driver) => driver.close(cx),
             Self::Ts(driver) => driver.close(cx),
+            Self::Pull(driver) => driver.close(cx),
+            Self::TsPush(driver) => driver.close(cx),
+            Self::RtmpPush(driver) => driver.close(cx),
         }
     }
 
@@ -193,6 +262,9 @@ impl Driver {
             Self::Rtmp(driver) => driver.poll_timeout(),
             Self::Http(driver) => driver.poll_timeout(),
             Self::Ts(driver) => driver.poll_timeout(),
+            Self::Pull(driver) => driver.poll_timeout(),
+            Self::TsPush(driver) => driver.poll_timeout(),
+            Self::RtmpPush(driver) => driver.poll_timeout(),
         }
     }
 
@@ -202,6 +274,7 @@ impl Driver {
             Self::Rtmp(driver) => driver.wants_input(),
             Self::Http(driver) => driver.wants_input(),
             Self::Ts(driver) => driver.wants_input(),
+            Self::Pull(_) | Self::TsPush(_) | Self::RtmpPush(_) => true,
         }
     }
 
@@ -210,7 +283,17 @@ impl Driver {
         match self {
             Self::Rtmp(driver) => driver.reads_at_leisure(),
             Self::Ts(driver) => driver.reads_at_leisure(),
-            Self::Http(_) => false,
+            Self::Http(driver) => driver.reads_at_leisure(),
+            Self::Pull(_) | Self::TsPush(_) | Self::RtmpPush(_) => false,
+        }
+    }
+
+    /// The transport stream that it publishes, for the API.
+    pub fn intake(&mut self) -> Option<&mut Intake> {
+        match self {
+            Self::Ts(driver) => driver.intake(),
+            Self::Http(driver) => driver.intake(),
+            _ => None,
         }
     }
 
@@ -220,6 +303,9 @@ impl Driver {
             Self::Rtmp(driver) => driver.activity(),
             Self::Http(driver) => driver.activity(),
             Self::Ts(driver) => driver.activity(),
+            Self::Pull(driver) => driver.activity(),
+            Self::TsPush(driver) => driver.activity(),
+            Self::RtmpPush(driver) => driver.activity(),
         }
     }
 }

@@ -5,7 +5,9 @@
 use std::sync::Arc;
 
 use corelay_codecs::Timestamp;
-use corelay_codecs::container::mpegts::demux::{Demuxer, Output, Settings};
+use corelay_codecs::container::mpegts::demux::{
+    Demuxer, Interleaver, InterleaverSettings, Output, Settings,
+};
 use corelay_config::Policy;
 use smallvec::SmallVec;
 
@@ -19,8 +21,12 @@ use crate::clock::Micros;
 pub struct Bridge {
     settings: Settings,
     demuxer: Demuxer,
+    /// Brings pictures and the sound that is multiplexed behind them together.
+    interleaver: Interleaver,
     /// What came of the last packets, kept for its memory.
     outputs: Vec<Output>,
+    /// What of it is in its place, kept for its memory.
+    ordered: Vec<Output>,
     feed: Feed,
 }
 
@@ -38,7 +44,8 @@ impl Bridge {
         let mut feed = Feed::new(policy, budget);
         feed.begin_at(at);
         let demuxer = Demuxer::new(settings.clone());
-        Self { settings, demuxer, outputs: Vec::new(), feed }
+        let interleaver = Interleaver::new(InterleaverSettings::default());
+        Self { settings, demuxer, interleaver, outputs: Vec::new(), ordered: Vec::new(), feed }
     }
 
     /// Takes packets. Gives the units that are complete.
@@ -46,12 +53,21 @@ impl Bridge {
         if let Essence::Transport(packets) = &unit.essence {
             self.demuxer.push(&packets.block, &mut self.outputs);
         }
+        self.interleaver.push(self.outputs.drain(..), unit.received.0, &mut self.ordered);
         self.units(unit.received)
+    }
+
+    /// Time has passed without packets. Gives the units that have waited for others long enough.
+    pub fn handle_timeout(&mut self, now: Micros) -> Units {
+        self.interleaver.handle_timeout(now.0, &mut self.ordered);
+        self.units(now)
     }
 
     /// The packets end, or others follow. Gives what was still incomplete.
     pub fn finish(&mut self, now: Micros) -> Units {
         self.demuxer.finish(&mut self.outputs);
+        self.interleaver.push(self.outputs.drain(..), now.0, &mut self.ordered);
+        self.interleaver.flush(&mut self.ordered);
         let units = self.units(now);
         self.demuxer = Demuxer::new(self.settings.clone());
         self.feed.restart();
@@ -68,9 +84,20 @@ impl Bridge {
         self.feed.tracks()
     }
 
+    /// What the program has and viewers of access units do not get: PID, coding by name, and why.
+    pub fn not_carried(&self) -> Vec<(u16, &'static str, String)> {
+        let left_out = self.demuxer.not_carried().iter();
+        let left_out = left_out.map(|one| (one.pid, one.format, one.reason.text()));
+        let tracks = self.demuxer.track_states();
+        let tracks =
+            tracks.filter_map(|track| Some((track.pid, track.format, track.not_in_flv()?)));
+        let all = left_out.chain(tracks);
+        all.map(|(pid, format, why)| (pid.value(), format.name(), why.to_owned())).collect()
+    }
+
     fn units(&mut self, received: Micros) -> Units {
         let mut units = Units::new();
-        for output in self.outputs.drain(..) {
+        for output in self.ordered.drain(..) {
             if let Output::Unit(access_unit) = output {
                 units.extend(self.feed.take(Arc::new(Unit::new(access_unit, received))));
             }

@@ -45,9 +45,16 @@ pub struct Egress {
     pub form: Form,
     /// The tracks.
     pub tracks: TrackFilter,
+    /// The viewer knows Enhanced RTMP's messages of several tracks, which most players do not.
+    pub multitrack: bool,
 }
 
 impl Egress {
+    /// An egress for players that know one track of each kind.
+    pub fn new(form: Form, tracks: TrackFilter) -> Self {
+        Self { form, tracks, multitrack: false }
+    }
+
     /// It carries the packets of a transport stream as they are; others need access units.
     pub fn takes_packets(self) -> bool {
         matches!(self.form, Form::HttpTs | Form::WebSocketTs) && self.tracks == TrackFilter::ALL
@@ -64,6 +71,8 @@ pub struct Muxer {
     pub egress: Egress,
     /// RTMP chunk size towards all viewers, in bytes.
     chunk_size: u32,
+    /// See [`Self::set_bridged`].
+    first_tracks_only: bool,
     /// The multiplex of the transport-stream forms.
     multiplex: Option<Box<Multiplex>>,
 }
@@ -84,12 +93,19 @@ impl Muxer {
                 ts::Settings { service_name: name.to_owned(), ..ts::Settings::default() };
             Box::new(Multiplex { muxer: ts::Muxer::new(settings), packets: Vec::new() })
         });
-        Self { egress, chunk_size, multiplex }
+        Self { egress, chunk_size, first_tracks_only: false, multiplex }
     }
 
     /// True when this egress carries the unit at all.
     pub fn carries(&self, unit: &AccessUnit) -> bool {
-        self.egress.tracks.passes(unit.track.kind)
+        let is_plain = unit.track.index == 0 || !self.first_tracks_only;
+        self.egress.tracks.passes(unit.track.kind) && is_plain
+    }
+
+    /// Of what a bridge takes out of a transport stream, only players of multitrack messages get more than
+    /// the first track of each kind; what a publisher of RTMP sends is its own affair.
+    pub fn set_bridged(&mut self, is_bridged: bool) {
+        self.first_tracks_only = is_bridged && !self.egress.multitrack && self.multiplex.is_none();
     }
 
     /// Writes one unit as one or no whole message. False when it has none: its track is filtered out, it
@@ -249,7 +265,7 @@ mod tests {
     const FORMS: [Form; 3] = [Form::Rtmp, Form::HttpFlv, Form::WebSocketFlv];
 
     fn written(form: Form, tracks: TrackFilter, unit: &AccessUnit) -> Option<usize> {
-        let mut muxer = Muxer::new(Egress { form, tracks }, "test", 4_096);
+        let mut muxer = Muxer::new(Egress::new(form, tracks), "test", 4_096);
         let mut out = Vec::new();
         let unit = Unit::new(unit.clone(), Micros(0));
         muxer.write(&unit, &mut out).then_some(out.len())

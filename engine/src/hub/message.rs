@@ -9,6 +9,7 @@ use bytes::Bytes;
 use super::key::StreamKey;
 use super::subscriber::SubscriberId;
 use super::unit::{Prologue, Snapshot, Unit};
+use crate::channel::{ALL_CHANNELS, CHANNEL_BIT};
 use crate::clock::Micros;
 use crate::mesh::CoreIndex;
 
@@ -21,6 +22,18 @@ pub struct ConnectionId {
     pub slot: u32,
     /// Counts the connections of that core.
     pub serial: u32,
+}
+
+impl ConnectionId {
+    /// All channels of a core together.
+    pub fn channels(core: CoreIndex) -> Self {
+        Self { core, slot: ALL_CHANNELS, serial: 0 }
+    }
+
+    /// It names a channel, or all of them, and not a connection.
+    pub fn is_channel(self) -> bool {
+        self.slot & CHANNEL_BIT != 0
+    }
 }
 
 impl fmt::Display for ConnectionId {
@@ -254,6 +267,8 @@ pub enum Notice {
     PlayEnded(SubscriberId, EndReason),
     /// The connection must go.
     Close(CloseReason),
+    /// To the channels of a stream's owner: somebody watches a stream that a relay can bring.
+    Wanted(StreamKey),
 }
 
 /// Why the hub closes a viewer's connection.

@@ -59,6 +59,7 @@ use hdrhistogram::Histogram;
 use rustc_hash::FxHashMap;
 use slab::Slab;
 
+use crate::channel::{self, RelayTarget, is_relay_app};
 use crate::clock::{Clock, Micros};
 use crate::mesh::{CoreIndex, Port};
 use crate::stats::CoreStats;
@@ -126,6 +127,7 @@ impl Hub {
         let bridging = demux::Settings {
             program_number: (config.ts.program_number > 0).then_some(config.ts.program_number),
             access_unit_bytes_max: config.ts.access_unit_bytes_max,
+            flv_audio_first: true,
             ..demux::Settings::default()
         };
         Self {
@@ -166,12 +168,27 @@ impl Hub {
         if let Some(policy) = self.policies.get(app) {
             return Some(Arc::clone(policy));
         }
-        let policy = Arc::new(self.config.application(app)?.clone());
+        let default = || is_relay_app(app).then_some(&self.config.applications.default);
+        let policy = Arc::new(self.config.application(app).or_else(default)?.clone());
         // Only configured names are remembered: those of the network are without number.
         if self.config.applications.named.contains_key(app) {
             self.policies.insert(app.into(), Arc::clone(&policy));
         }
         Some(policy)
+    }
+
+    /// True when the stream belongs to a channel that gets it itself, or to relays: nobody else may
+    /// publish it.
+    pub fn is_taken(&self, app: &str, name: &str) -> bool {
+        let is_it = |channel: &corelay_config::Channel| {
+            channel.app == app && channel.name == name && !channel.inputs.is_empty()
+        };
+        is_relay_app(app) || self.config.channels.iter().any(is_it)
+    }
+
+    /// The stream to watch for a group; `None`: it may not be asked for.
+    pub fn relay_key(&self, target: &RelayTarget) -> Option<StreamKey> {
+        channel::relay_key(target, &self.config)
     }
 
     /// Takes what has been collected for connections.

@@ -35,7 +35,7 @@ pub struct Outlet {
     log: EgressLog,
     subscribers: Vec<Subscriber>,
     /// It is fed by the bridge of a transport stream.
-    pub is_bridged: bool,
+    is_bridged: bool,
     /// When the oldest chunk that no sweep has begun to send was appended.
     unflushed_since: Option<Micros>,
     /// Among the chunks that no sweep has begun to send is one that others wait for.
@@ -81,6 +81,17 @@ impl Outlet {
     /// What this outlet writes.
     pub fn muxer(&self) -> &Muxer {
         &self.muxer
+    }
+
+    /// It is fed by the bridge of a transport stream.
+    pub fn is_bridged(&self) -> bool {
+        self.is_bridged
+    }
+
+    /// Feeds it from the bridge, or not.
+    pub fn set_bridged(&mut self, is_bridged: bool) {
+        self.is_bridged = is_bridged;
+        self.muxer.set_bridged(is_bridged);
     }
 
     /// Its log.

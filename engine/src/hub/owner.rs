@@ -4,9 +4,12 @@ use std::sync::Arc;
 
 use super::Hub;
 use super::key::StreamKey;
-use super::message::{Control, EndReason, Media, PublisherId, PublisherInfo, Refusal, StreamUid};
+use super::message::{
+    ConnectionId, Control, EndReason, Media, Notice, PublisherId, PublisherInfo, Refusal, StreamUid,
+};
 use super::stream::{Stream, Takeover};
 use super::unit::Unit;
+use crate::channel::is_relay;
 use crate::clock::Micros;
 use crate::mesh::CoreIndex;
 
@@ -114,6 +117,10 @@ impl Hub {
         let stream = &mut self.streams[slot];
         let was_watched = stream.is_watched();
         stream.subscribe(from);
+        if is_relay(&stream.key) && !stream.is_live() {
+            let wanted = Notice::Wanted(stream.key.clone());
+            self.notices.push((ConnectionId::channels(self.core), wanted));
+        }
         let message = Control::Snapshot {
             key: stream.key.clone(),
             stream: stream.uid,

@@ -127,7 +127,7 @@ impl Replica {
     /// One of them, with what its joiners need and the policy.
     pub fn parts(&mut self, index: usize) -> (&mut Outlet, &Side, &Policy) {
         let outlet = &mut self.outlets[index];
-        let side = if outlet.is_bridged { &self.bridged } else { &self.native };
+        let side = if outlet.is_bridged() { &self.bridged } else { &self.native };
         (outlet, side, &self.policy)
     }
 
@@ -160,11 +160,11 @@ impl Replica {
         }
         let muxer = Muxer::new(egress, &self.key.name, chunk_size);
         let mut outlet = Outlet::new(muxer, pool.clone());
-        outlet.is_bridged = self.is_transport && !egress.takes_packets();
+        outlet.set_bridged(self.is_transport && !egress.takes_packets());
         if !egress.takes_packets() && self.bridge.is_none() {
             self.build_bridge(bridging, pool);
         }
-        let side = if outlet.is_bridged { &self.bridged } else { &self.native };
+        let side = if outlet.is_bridged() { &self.bridged } else { &self.native };
         outlet.learn(&side.prologue);
         for unit in side.gop.units() {
             outlet.append(unit, now);
@@ -240,7 +240,7 @@ impl Replica {
         self.restart_bridge(now);
         for outlet in &mut self.outlets {
             outlet.start_epoch(now);
-            if !outlet.is_bridged {
+            if !outlet.is_bridged() {
                 outlet.learn(&prologue);
             }
         }
@@ -319,7 +319,7 @@ impl Replica {
     }
 
     fn outlets_of(&mut self, is_bridged: bool) -> impl Iterator<Item = &mut Outlet> {
-        self.outlets.iter_mut().filter(move |outlet| outlet.is_bridged == is_bridged)
+        self.outlets.iter_mut().filter(move |outlet| outlet.is_bridged() == is_bridged)
     }
 
     fn start_waiting(&mut self, notices: &mut Notices) {
@@ -333,6 +333,18 @@ impl Replica {
         self.restart_bridge(now);
         self.native.clear();
         self.outlets.iter_mut().for_each(|outlet| outlet.start_epoch(now));
+    }
+
+    /// Units of the bridge that have waited for others long enough go on. True when there were any.
+    pub fn settle_bridge(&mut self, now: Micros, notices: &mut Notices) -> bool {
+        let Some(bridge) = self.bridge.as_mut() else { return false };
+        let units = bridge.handle_timeout(now);
+        let has_entry =
+            units.iter().fold(false, |entry, unit| self.keep_bridged(unit, now) | entry);
+        if has_entry {
+            self.start_waiting(notices);
+        }
+        !units.is_empty()
     }
 
     /// What the bridge has half of goes out; what comes next has nothing to do with it.
@@ -355,7 +367,8 @@ impl Replica {
             bridge.begin_at(self.latest);
         }
         for outlet in &mut self.outlets {
-            outlet.is_bridged = is_transport && !outlet.muxer().egress.takes_packets();
+            let is_bridged = is_transport && !outlet.muxer().egress.takes_packets();
+            outlet.set_bridged(is_bridged);
         }
     }
 }

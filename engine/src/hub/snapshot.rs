@@ -96,6 +96,8 @@ pub struct ViewersSnapshot {
 pub struct BridgeSnapshot {
     /// The tracks.
     pub tracks: Vec<TrackSnapshot>,
+    /// What it leaves out: PID, coding by name, and why.
+    pub not_carried: Vec<(u16, &'static str, String)>,
 }
 
 impl Hub {
@@ -133,6 +135,7 @@ impl Hub {
             log_ms: replica.outlets().iter().map(|o| o.log().span_ms()).max().unwrap_or(0),
             bridge: replica.bridge().map(|bridge| BridgeSnapshot {
                 tracks: bridge.tracks().iter().map(track).collect(),
+                not_carried: bridge.not_carried(),
             }),
         };
         self.replicas.iter().map(snapshot).collect()

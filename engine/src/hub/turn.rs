@@ -112,6 +112,9 @@ impl Hub {
         let mut log_bytes = 0;
         for slot in replicas {
             self.end_waiting(slot, now);
+            if self.replicas[slot].settle_bridge(now, &mut self.notices) {
+                self.mark_unflushed(slot);
+            }
             self.enforce_replica(slot, now);
             self.drop_idle_outlets(slot, now);
             if !self.leave_if_due(slot, now) {

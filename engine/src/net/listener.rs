@@ -125,7 +125,7 @@ pub fn accept(listener: &OwnedFd, tcp: &TcpOptions) -> io::Result<Option<(OwnedF
 }
 
 /// Applies the options; a connection that is gone already fails here and is noticed on its first read.
-fn configure(socket: &Socket, tcp: &TcpOptions) {
+pub(super) fn configure(socket: &Socket, tcp: &TcpOptions) {
     let _ = socket.set_tcp_nodelay(tcp.nodelay);
     if !tcp.keepalive_idle.is_zero() {
         let keepalive = TcpKeepalive::new()

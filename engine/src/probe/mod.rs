@@ -3,8 +3,8 @@
 //!
 //! 1. `source` opens the URL: a group, a port, a connection, a file.
 //! 2. `measure` takes what comes: RTP, packets, tables, times, errors.
-//! 3. `build` puts it into a `report`, `verdict` sums it up, `silence` says what to check when nothing
-//!    came; `text` writes it for people, serde for programs.
+//! 3. `build` puts it into a `report`, `verdict` sums it up; `text` writes it for people, serde for
+//!    programs.
 //!
 //! It runs on a plain thread and waits in system calls: no data core is involved. Keys of the URL that
 //! choose a part of the stream are accepted, so that a channel's URL can be pasted, and not applied.
@@ -13,7 +13,6 @@ mod build;
 mod http;
 mod measure;
 mod report;
-mod silence;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -30,8 +29,9 @@ use corelay_config::{Endpoint, MediaUrl, MediaUrlError, Side};
 use measure::Measurement;
 use source::{Pumped, Source};
 
+pub(crate) use build::StreamLook;
 pub use http::HttpError;
-pub use report::Report;
+pub use report::{Report, RtpReport, StreamReport};
 pub use source::SourceError;
 pub use verdict::{Level, Verdict};
 
@@ -83,7 +83,7 @@ pub fn look(arguments: &Arguments, stop: &AtomicBool) -> Result<Report, SourceEr
         (_, seconds) => seconds.unwrap_or(SECONDS),
     };
     let mut source = Source::open(&arguments.url)?;
-    let watch = silence::Watch::begin(&source);
+    let watch = source.silence_watch();
     let mut measurement = Measurement::new(source.is_paced_by_its_clock());
     let begun = Instant::now();
     let limit = Duration::from_secs(seconds);

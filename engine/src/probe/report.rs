@@ -90,18 +90,23 @@ pub struct RtpReport {
     pub jitter_ms: f64,
 }
 
-/// A transport stream.
+/// A transport stream, as a probe prints it and the API shows it.
+///
+/// Rates, shares and longest times are those of [`seconds`](Self::seconds); counts are those since the
+/// look began, or since the input was made.
 #[derive(Clone, Debug, Serialize)]
 pub struct StreamReport {
-    /// How much of it was seen, in seconds; by its own clock for connections and files.
+    /// All of a probe's look; of what goes on running, the last complete second or so. By the stream's
+    /// own clock for connections and files.
     pub seconds: f64,
     /// `arrival`, or `pcr` where the stream's own clock told the time.
     pub timed_by: &'static str,
     /// Packets, null packets included.
     pub packets: u64,
-    /// Rate over all of the time, in kbit/s.
+    /// Rate, in kbit/s.
     pub kbps: f64,
-    /// Rate of the slowest second, in kbit/s; absent when there was none.
+    /// Rate of the slowest second, in kbit/s; absent when there was none, and where only the last one is
+    /// looked at.
     pub kbps_min: Option<f64>,
     /// Rate of the fastest second, in kbit/s.
     pub kbps_max: Option<f64>,
@@ -163,7 +168,7 @@ pub struct PidReport {
     pub program: Option<u16>,
     /// ISO 639; empty when not said.
     pub language: String,
-    /// Rate over all of the time, in kbit/s.
+    /// Rate, in kbit/s.
     pub kbps: f64,
     /// Packets.
     pub packets: u64,
@@ -216,4 +221,6 @@ pub struct ErrorReport {
     pub count: u64,
     /// Where the newest was.
     pub pid: Option<u16>,
+    /// The alarm is raised: there were errors within the last seconds.
+    pub is_raised: bool,
 }

@@ -12,7 +12,7 @@ use corelay_config::{Endpoint, Host, MediaUrl};
 
 use super::http;
 use super::measure::Measurement;
-use crate::net::udp::{Inbox, UdpError, UdpInput, UdpSource};
+use crate::net::udp::{Inbox, SilenceWatch, UdpError, UdpInput, UdpSource};
 use crate::rt::{Poller, Watch};
 
 /// Why a source cannot be opened: one sentence with its remedy.
@@ -89,6 +89,14 @@ impl Source {
 
     fn stream(peer: String, reader: Box<dyn Read>) -> Self {
         Self::Stream { peer, reader, buffer: vec![0; READ_BYTES] }
+    }
+
+    /// Begins to watch what to check if nothing comes.
+    pub(super) fn silence_watch(&self) -> SilenceWatch {
+        match self {
+            Self::Datagrams { input, .. } => SilenceWatch::begin(input),
+            _ => SilenceWatch::default(),
+        }
     }
 
     /// Packets come as they were read or in bursts, so that only the stream's own clock tells times.

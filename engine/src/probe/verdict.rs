@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::report::{ErrorReport, SourceReport, StreamReport};
-use super::silence::Watch;
+use crate::net::udp::SilenceWatch;
 
 /// How it looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -38,7 +38,7 @@ pub struct Verdict {
 pub(super) fn of(
     source: &SourceReport,
     stream: Option<&StreamReport>,
-    watch: &Watch,
+    watch: &SilenceWatch,
     elapsed: Duration,
 ) -> Verdict {
     match stream {
@@ -50,7 +50,7 @@ pub(super) fn of(
     }
 }
 
-fn silent(source: &SourceReport, watch: &Watch, elapsed: Duration) -> Verdict {
+fn silent(source: &SourceReport, watch: &SilenceWatch, elapsed: Duration) -> Verdict {
     let (text, advice) = match source.kind {
         "file" => ("the file is empty".to_owned(), Vec::new()),
         "tcp" | "http" => (

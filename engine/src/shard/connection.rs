@@ -29,6 +29,8 @@ pub struct Connection {
     pub shared: Option<SubscriberId>,
     /// The socket may have input.
     pub has_input: bool,
+    /// We opened it, and it is not there yet.
+    pub connecting: bool,
     /// The peer has ended: reading goes on until the socket says so.
     pub ended: bool,
     /// It stands in the list of those that have something to do.

@@ -6,14 +6,13 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use corelay_codecs::container::mpegts::demux;
 use corelay_config::Config;
-use corelay_protocols::http::Settings as HttpSettings;
+use corelay_protocols::http::Settings as HttpSessionSettings;
 use corelay_protocols::rtmp::ServerSettings as RtmpSettings;
 use corelay_protocols::ts_tcp::{self, StreamName};
 
 use crate::clock::Micros;
-use crate::driver::{Driver, HttpDriver, RtmpDriver, TsDriver, TsSettings};
+use crate::driver::{Driver, HttpDriver, HttpSettings, RtmpDriver, TsDriver};
 
 /// What is spoken on a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,10 +51,10 @@ pub struct ListenerSpec {
 pub struct Protocols {
     rtmp: Arc<RtmpSettings>,
     rtmp_write_timeout_ms: u64,
-    http: Arc<HttpSettings>,
+    http: Arc<HttpSessionSettings>,
     http_write_timeout_ms: u64,
-    http_play_wait_ms: u64,
-    ts: TsSettings,
+    http_driver: HttpSettings,
+    ts: Arc<ts_tcp::Settings>,
     seeds: RandomState,
     connections: AtomicU64,
 }
@@ -81,7 +80,7 @@ impl Protocols {
                 amf_values_max: rtmp.amf_values_max,
             }),
             rtmp_write_timeout_ms: rtmp.write_timeout_ms,
-            http: Arc::new(HttpSettings {
+            http: Arc::new(HttpSessionSettings {
                 header_bytes_max: http.header_bytes_max,
                 headers_max: http.headers_max,
                 uri_bytes_max: http.uri_bytes_max,
@@ -89,22 +88,18 @@ impl Protocols {
                 keep_alive_timeout_ms: http.keep_alive_timeout_ms,
                 websocket_message_bytes_max: http.websocket_message_bytes_max as u64,
                 allow_origin: http.allow_origin.clone(),
-                ..HttpSettings::default()
+                ..HttpSessionSettings::default()
             }),
             http_write_timeout_ms: http.write_timeout_ms,
-            http_play_wait_ms: http.play_wait_ms,
-            ts: TsSettings {
-                session: Arc::new(ts_tcp::Settings {
-                    stream: StreamName::parse(&ts.stream).unwrap_or_default(),
-                    opening_timeout_ms: ts.opening_timeout_ms,
-                    unsynced_bytes_max: ts.unsynced_bytes_max as u64,
-                }),
-                demux: demux::Settings {
-                    program_number: (ts.program_number > 0).then_some(ts.program_number),
-                    access_unit_bytes_max: ts.access_unit_bytes_max,
-                    ..demux::Settings::default()
-                },
+            http_driver: HttpSettings {
+                play_wait_ms: http.play_wait_ms,
+                unsynced_bytes_max: ts.unsynced_bytes_max as u64,
             },
+            ts: Arc::new(ts_tcp::Settings {
+                stream: StreamName::parse(&ts.stream).unwrap_or_default(),
+                opening_timeout_ms: ts.opening_timeout_ms,
+                unsynced_bytes_max: ts.unsynced_bytes_max as u64,
+            }),
             seeds: RandomState::new(),
             connections: AtomicU64::new(0),
         }
@@ -118,9 +113,9 @@ impl Protocols {
             }
             Protocol::Http => {
                 let settings = Arc::clone(&self.http);
-                Driver::Http(Box::new(HttpDriver::new(settings, self.http_play_wait_ms, now)))
+                Driver::Http(Box::new(HttpDriver::new(settings, self.http_driver, now)))
             }
-            Protocol::Ts => Driver::Ts(Box::new(TsDriver::new(&self.ts, now))),
+            Protocol::Ts => Driver::Ts(Box::new(TsDriver::new(Arc::clone(&self.ts), now))),
         }
     }
 

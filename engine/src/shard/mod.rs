@@ -7,7 +7,9 @@
 //! - A turn ends with `finish_turn`: notices handed over, logs flushed, bells rung.
 //! - A connection that has something to do stands in the list of them, once.
 
+mod channels;
 mod connection;
+mod links;
 mod listen;
 mod outbox;
 mod run;
@@ -30,12 +32,15 @@ pub use run::{CoreParts, Request, run};
 pub use snapshot::{ClientSnapshot, ShardSnapshot};
 
 use crate::app::Applications;
+use crate::channel::Channels;
 use crate::clock::{Clock, Micros};
+use crate::driver::link::{LinkEvent, LinkEvents};
 use crate::driver::{Activity, Context, Driver};
 use crate::hub::{ConnectionId, Hub, Left};
 use crate::limits::Limits;
 use crate::log::Logger;
 use crate::mesh::CoreIndex;
+use crate::rt::Registry;
 use crate::stats::{CoreStats, Failure};
 use connection::Closing;
 use wheel::Wheel;
@@ -45,6 +50,9 @@ pub struct Shard {
     core: CoreIndex,
     clock: Clock,
     hub: Hub,
+    channels: Channels,
+    /// What the core watches.
+    registry: Registry,
     connections: Slab<Connection>,
     wheel: Wheel<ConnectionId>,
     applications: Arc<Applications>,
@@ -63,6 +71,8 @@ pub struct Shard {
     at_leisure: Vec<ConnectionId>,
     leisure_read: Micros,
     leisure_ms: u64,
+    /// What connections that we opened have told.
+    link_events: LinkEvents,
     /// What the last flush has left to do.
     flush_left: Left,
     busy: tick::BusyMeter,
@@ -109,6 +119,7 @@ impl Shard {
             driver: self.protocols.driver(protocol, now),
             outbox: Outbox::default(),
             shared: None,
+            connecting: false,
             has_input: false,
             ended: false,
             queued: false,
@@ -129,8 +140,10 @@ impl Shard {
         if self.connection(id).is_none() {
             return;
         }
-        let connection = self.connections.remove(id.slot as usize);
-        self.limits.disconnect(connection.peer.ip());
+        let mut connection = self.connections.remove(id.slot as usize);
+        if connection.driver.link_end(&Ending::Peer).is_none() {
+            self.limits.disconnect(connection.peer.ip());
+        }
         self.stats.connections.set(self.connections.len() as u64);
     }
 
@@ -167,6 +180,7 @@ impl Shard {
             id,
             peer: connection.peer,
             fd: connection.socket.as_raw_fd(),
+            links: &mut self.link_events,
             outbox: &mut connection.outbox,
             shared: &mut connection.shared,
         };
@@ -179,6 +193,7 @@ impl Shard {
         let Some((driver, mut context)) = self.split(id, now) else { return };
         let Activity { role, stream, .. } = driver.activity();
         driver.close(&mut context);
+        let link_end = driver.link_end(&ending);
         let (level, text) = match &ending {
             Ending::Peer => (Level::INFO, "closed by the peer".to_owned()),
             Ending::Done(why) => (Level::INFO, format!("closed: {why}")),
@@ -189,7 +204,10 @@ impl Shard {
         };
         let peer = context.peer;
         let did = if role.is_empty() { String::new() } else { format!(", {role} of {stream}") };
+        // What becomes of a link is said where its attempts are counted.
+        let level = if link_end.is_some() { Level::DEBUG } else { level };
         context.log(level, format!("{text} ({peer}{did})"));
+        context.links.extend(link_end.map(|(link, end)| (link, LinkEvent::Ended(end))));
         let Some(connection) = self.connection(id) else { return };
         let gone = matches!(ending, Ending::Peer | Ending::Fault(Failure::Socket, _));
         if gone {

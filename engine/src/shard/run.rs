@@ -10,11 +10,14 @@ use slab::Slab;
 use tokio::sync::oneshot;
 use tracing::Level;
 
+use super::links::Links;
 use super::turn::Next;
 use super::wheel::Wheel;
 use super::{Ending, ListenerSpec, Protocols, Shard, ShardSnapshot, tick};
 use crate::app::Applications;
+use crate::channel::{CHANNEL_BIT, Channels};
 use crate::clock::{Clock, Micros};
+use crate::control::{Resolved, Resolver};
 use crate::hub::{ConnectionId, Control, Hub, HubParts, Inbox, Left, Media};
 use crate::limits::Limits;
 use crate::log::Logger;
@@ -32,6 +35,8 @@ pub enum Request {
         /// Where the answer goes.
         answer: oneshot::Sender<ShardSnapshot>,
     },
+    /// The answer to a question of the core's resolver.
+    Resolved(Resolved),
     /// Send everybody home, and end within this many milliseconds.
     Stop {
         /// The deadline.
@@ -43,10 +48,14 @@ pub enum Request {
 pub struct CoreParts {
     /// Its line to the other cores.
     pub mesh: Port<Control, Media>,
+    /// How many cores there are.
+    pub cores: usize,
     /// Its doorbell.
     pub bell: Doorbell,
     /// Requests of the control thread.
     pub requests: Consumer<Request>,
+    /// Resolves names for it.
+    pub resolver: Resolver,
     /// The server's clock.
     pub clock: Clock,
     /// The settings.
@@ -95,15 +104,16 @@ fn watch_listeners(poller: &Poller, listeners: &[ListenerSpec]) -> std::io::Resu
 }
 
 /// A core: its shard, and what the shard is driven by.
-struct Core {
-    shard: Shard,
-    poller: Poller,
+pub(super) struct Core {
+    pub(super) shard: Shard,
+    pub(super) links: Links,
+    pub(super) poller: Poller,
     ready: Vec<Ready>,
     bell: Doorbell,
     requests: Consumer<Request>,
     inbox: Inbox,
     listeners: Vec<ListenerSpec>,
-    tcp: net::TcpOptions,
+    pub(super) tcp: net::TcpOptions,
     /// How long an idle core looks for work before it sleeps.
     spin_us: u64,
     /// Time spent so.
@@ -124,8 +134,11 @@ impl Core {
             budget: parts.budget,
             stats: Arc::clone(&parts.stats),
         });
+        let (core, config) = (hub.core(), Arc::clone(&parts.config));
         let shard = Shard {
-            core: hub.core(),
+            channels: Channels::new(core, parts.cores, config),
+            registry: poller.registry().clone(),
+            core,
             clock: parts.clock,
             hub,
             connections: Slab::new(),
@@ -139,6 +152,7 @@ impl Core {
             serial: 0,
             touched: Vec::new(),
             queue: Vec::new(),
+            link_events: Vec::new(),
             at_leisure: Vec::new(),
             leisure_read: now,
             leisure_ms: parts.config.cores.unwatched_read_ms,
@@ -148,8 +162,10 @@ impl Core {
             stopping: false,
         };
         let cores = &parts.config.cores;
+        let links = Links::new(&parts.config, parts.resolver);
         Self {
             shard,
+            links,
             poller,
             ready: Vec::new(),
             bell: parts.bell,
@@ -166,12 +182,14 @@ impl Core {
 
     async fn run(&mut self) {
         let mut tick_at = self.shard.clock.now();
+        self.shard.start_channels(tick_at);
         while !self.is_over() {
             self.wait(tick_at);
             let now = self.shard.clock.now();
             self.collect(now);
             self.shard.serve_queue(now);
             self.shard.hub.receive(now, &mut self.inbox);
+            self.shard.run_channels(now);
             self.handle_requests(now);
             let is_tick = now >= tick_at;
             if is_tick {
@@ -179,6 +197,7 @@ impl Core {
                 self.accept_again(now);
                 tick_at = Micros(now.0 + TICK_US);
             }
+            self.serve_links(now, is_tick);
             self.shard.finish_turn(now);
             if is_tick {
                 rt::let_io_in().await;
@@ -231,6 +250,7 @@ impl Core {
             match Token::decode(one.token, self.shard.core) {
                 Token::Connection(id) => self.shard.note_ready(id, one, now),
                 Token::Listener(index) => self.accept(index, now),
+                Token::Input(slot, input) => self.shard.receive(slot, input, now),
                 Token::Doorbell => {}
             }
         }
@@ -285,6 +305,7 @@ impl Core {
                     // A caller that has gone away needs no answer.
                     let _ = answer.send(self.shard.snapshot(clients));
                 }
+                Request::Resolved(resolved) => self.links.resolved(resolved, now, &mut self.shard),
                 Request::Stop { deadline_ms } => {
                     let by = now.after_millis(deadline_ms);
                     match self.stop_by {
@@ -292,6 +313,7 @@ impl Core {
                         None => {
                             self.stop_by = Some(by);
                             self.forget_listeners();
+                            self.links.clear();
                             self.shard.begin_stop(now);
                         }
                     }
@@ -310,6 +332,7 @@ impl Core {
 impl Shard {
     fn begin_stop(&mut self, now: Micros) {
         self.stopping = true;
+        self.end_channels(now);
         self.hub.begin_stop(now);
         self.finish_turn(now);
         let ids: Vec<ConnectionId> = self.connections.iter().map(|(_, found)| found.id).collect();
@@ -321,16 +344,19 @@ impl Shard {
 
 /// What a watched descriptor is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Token {
+pub(super) enum Token {
     Connection(ConnectionId),
+    /// An input of a channel: the channel's slot, and which one.
+    Input(u32, usize),
     Listener(usize),
     Doorbell,
 }
 
 impl Token {
-    fn encode(self) -> u64 {
+    pub(super) fn encode(self) -> u64 {
         let (slot, number) = match self {
             Self::Connection(id) => (id.slot, id.serial),
+            Self::Input(slot, input) => (slot, input as u32),
             Self::Listener(index) => (LISTENER_SLOT, index as u32),
             Self::Doorbell => (DOORBELL_SLOT, 0),
         };
@@ -342,6 +368,7 @@ impl Token {
         match slot {
             LISTENER_SLOT => Self::Listener(number as usize),
             DOORBELL_SLOT => Self::Doorbell,
+            _ if slot & CHANNEL_BIT != 0 => Self::Input(slot, number as usize),
             _ => Self::Connection(ConnectionId { core, slot, serial: number }),
         }
     }

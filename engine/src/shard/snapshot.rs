@@ -3,7 +3,9 @@
 use hdrhistogram::Histogram;
 
 use super::Shard;
-use crate::hub::{StreamSnapshot, ViewersSnapshot};
+use crate::channel::ChannelSnapshot;
+use crate::channel::input::InputSnapshot;
+use crate::hub::{StreamKey, StreamSnapshot, ViewersSnapshot};
 use crate::net;
 
 /// Everything the control thread may ask of a core.
@@ -15,6 +17,10 @@ pub struct ShardSnapshot {
     pub streams: Vec<StreamSnapshot>,
     /// The viewers it serves, by stream.
     pub viewers: Vec<ViewersSnapshot>,
+    /// Its channels.
+    pub channels: Vec<ChannelSnapshot>,
+    /// The transport streams that are published over its connections.
+    pub published: Vec<(StreamKey, InputSnapshot)>,
     /// Its connections.
     pub clients: Vec<ClientSnapshot>,
     /// Relay latencies in microseconds: last byte of a unit received to end of the flush that sent it.
@@ -52,8 +58,14 @@ pub struct ClientSnapshot {
 
 impl Shard {
     /// What the core holds now; `clients` says whether its connections are among it.
-    pub(super) fn snapshot(&self, clients: bool) -> ShardSnapshot {
+    pub(super) fn snapshot(&mut self, clients: bool) -> ShardSnapshot {
         let now = self.clock.now();
+        let published = self.connections.iter_mut().filter_map(|(_, connection)| {
+            let (peer, protocol) = (connection.peer, connection.driver.protocol());
+            let intake = connection.driver.intake()?;
+            Some((intake.key().clone(), intake.snapshot(format!("{protocol}://{peer}"), now)))
+        });
+        let published = published.collect();
         let client = |(_, connection): (usize, &super::Connection)| {
             let activity = connection.driver.activity();
             // The kernel counts for us: nothing is counted per viewer on the hot path.
@@ -77,6 +89,8 @@ impl Shard {
             core: self.core.0,
             streams: self.hub.stream_snapshots(now),
             viewers: self.hub.viewer_snapshots(),
+            channels: self.channels.snapshots(now),
+            published,
             clients: self.connections.iter().filter(|_| clients).map(client).collect(),
             latency_us: self.hub.latency_us().clone(),
         }

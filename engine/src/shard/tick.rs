@@ -49,6 +49,7 @@ impl Shard {
             self.hub.sweep_idle(now);
         }
         self.read_at_leisure(now);
+        self.tick_channels(now);
     }
 
     /// Looks at a connection whose entry in the wheel has fired.

@@ -27,10 +27,27 @@ impl Shard {
         let Some(connection) = self.connection(id) else { return };
         connection.has_input |= ready.input;
         connection.ended |= ready.ended;
+        if connection.connecting && ready.room {
+            self.connected(id, now);
+        }
+        let Some(connection) = self.connection(id) else { return };
         if connection.blocked.is_some() && ready.room {
             self.pump(id, now);
         }
         self.enqueue(id);
+    }
+
+    /// An attempt to connect is over.
+    fn connected(&mut self, id: ConnectionId, now: Micros) {
+        let Some(connection) = self.connection(id) else { return };
+        connection.connecting = false;
+        match net::finish_connect(connection.fd()) {
+            Ok(()) => self.with_driver(id, now, |driver, context| driver.connected(context)),
+            Err(error) => {
+                let why = format!("cannot connect to {}: {error}", connection.peer);
+                self.close(id, Ending::Fault(Failure::Socket, why), now);
+            }
+        }
     }
 
     /// Serves every connection that has something to do.
@@ -86,7 +103,7 @@ impl Shard {
             match received {
                 // A buffer that was not filled has emptied the socket.
                 Ok(bytes @ 1..) => connection.has_input = bytes == size || connection.ended,
-                Ok(0) => return self.input_ended(id, Ending::Peer, now),
+                Ok(0) => return self.input_ended(id, now),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     connection.has_input = false;
                 }
@@ -95,13 +112,23 @@ impl Shard {
                         io::ErrorKind::ConnectionReset => Ending::Peer,
                         _ => Ending::Fault(Failure::Socket, error.to_string()),
                     };
-                    return self.input_ended(id, ending, now);
+                    return self.close_at_once(id, ending, now);
                 }
             }
         }
     }
 
-    fn input_ended(&mut self, id: ConnectionId, ending: Ending, now: Micros) {
+    /// The peer sends no more. What is still for it may be read, if its protocol comes to an end so.
+    fn input_ended(&mut self, id: ConnectionId, now: Micros) {
+        self.with_driver(id, now, |driver, context| driver.input_ended(context));
+        let Some(connection) = self.connection(id) else { return };
+        connection.has_input = false;
+        if connection.outbox.is_empty() {
+            self.close_at_once(id, Ending::Peer, now);
+        }
+    }
+
+    fn close_at_once(&mut self, id: ConnectionId, ending: Ending, now: Micros) {
         self.close(id, ending, now);
         if let Some(connection) = self.connection(id) {
             connection.has_input = false;
@@ -205,11 +232,13 @@ impl Shard {
 
     /// When the next turn must be: at once, or at a time, if there is nothing to do before.
     pub(super) fn next_turn(&self) -> Next {
-        match self.flush_left {
-            _ if !self.queue.is_empty() => Next::Now,
-            Left::Now => Next::Now,
-            Left::Until(due) => Next::At(due),
-            Left::Nothing => Next::Tick,
+        let channels = self.channels.next_due();
+        match (self.flush_left, channels) {
+            _ if !self.queue.is_empty() || self.channels.has_rest() => Next::Now,
+            (Left::Now, _) => Next::Now,
+            (Left::Until(flush), Some(channel)) => Next::At(flush.min(channel)),
+            (Left::Until(due), None) | (Left::Nothing, Some(due)) => Next::At(due),
+            (Left::Nothing, None) => Next::Tick,
         }
     }
 
@@ -220,7 +249,7 @@ impl Shard {
         for _ in 0..NOTICE_ROUNDS_MAX {
             let mut notices = self.hub.take_notices();
             for (id, notice) in notices.drain(..) {
-                if touched.last() != Some(&id) {
+                if touched.last() != Some(&id) && !id.is_channel() {
                     touched.push(id);
                 }
                 self.hand_over(id, notice, now);
@@ -240,6 +269,9 @@ impl Shard {
     }
 
     fn hand_over(&mut self, id: ConnectionId, notice: Notice, now: Micros) {
+        if id.is_channel() {
+            return self.tell_channel(id, notice, now);
+        }
         match notice {
             Notice::Blocked => {
                 self.stats.blocked.add(1);

@@ -25,6 +25,8 @@ pub struct ConnectRequest {
     pub page_url: String,
     /// `objectEncoding`: 0 or 3.
     pub object_encoding: u8,
+    /// It knows messages of several tracks (`capsEx`, Enhanced RTMP v2).
+    pub multitrack: bool,
 }
 
 /// How a publisher wants its stream treated (`publish`, third argument).

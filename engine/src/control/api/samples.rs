@@ -14,6 +14,8 @@ pub(in crate::control) fn shard(core: u16) -> ShardSnapshot {
         core,
         streams: vec![],
         viewers: vec![],
+        channels: vec![],
+        published: vec![],
         clients: vec![],
         latency_us: Histogram::new_with_bounds(1, 60_000_000, 2).unwrap(),
     }

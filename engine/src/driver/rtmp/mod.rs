@@ -15,7 +15,7 @@ use tracing::Level;
 
 use super::{Activity, Context, Step};
 use crate::clock::Micros;
-use crate::hub::{Egress, Form, Notice};
+use crate::hub::Notice;
 use crate::shard::Ending;
 use crate::stats::Failure;
 use play::Play;
@@ -78,7 +78,7 @@ impl RtmpDriver {
             Notice::Private(id, bytes) => self.private(cx, id, bytes),
             Notice::Readable => self.drained(cx),
             // The shard handles these.
-            Notice::Rest(_) | Notice::Blocked | Notice::Close(_) => {}
+            Notice::Rest(_) | Notice::Blocked | Notice::Close(_) | Notice::Wanted(_) => {}
         }
         self.drive(cx)
     }
@@ -159,9 +159,10 @@ impl RtmpDriver {
                 }
             }
             ServerEvent::Select { stream, audio, video } => {
+                let multitrack = self.connect.multitrack;
                 if let Some(play) = self.player(stream) {
                     play.tracks = TrackFilter { audio, video };
-                    let egress = Egress { form: Form::Rtmp, tracks: play.tracks };
+                    let egress = play::egress(play.tracks, multitrack);
                     cx.hub.select(play.subscriber, egress, cx.now);
                 }
             }

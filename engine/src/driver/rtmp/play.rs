@@ -25,6 +25,11 @@ pub(super) struct Play {
     pub(super) answer_by: Option<Micros>,
 }
 
+/// What a player is fed.
+pub(super) fn egress(tracks: TrackFilter, multitrack: bool) -> Egress {
+    Egress { multitrack, ..Egress::new(Form::Rtmp, tracks) }
+}
+
 impl RtmpDriver {
     pub(super) fn play(
         &mut self,
@@ -48,7 +53,7 @@ impl RtmpDriver {
         let key = StreamKey::new(&app, &request.name);
         let readdressed = stream != SHARED_MESSAGE_STREAM;
         let options = PlayOptions {
-            egress: Egress { form: Form::Rtmp, tracks: TrackFilter::ALL },
+            egress: egress(TrackFilter::ALL, self.connect.multitrack),
             fd: cx.fd,
             readdressed,
             wait_ms: self.policy.as_ref().map_or(0, |policy| policy.play_wait_ms),

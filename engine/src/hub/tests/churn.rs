@@ -146,7 +146,7 @@ impl Churn {
                 let (video, audio) = (tracks & 1 != 0, tracks & 2 != 0);
                 let tracks = corelay_codecs::TrackFilter { video, audio };
                 let now = self.rig.now;
-                self.rig.hub_of(peer).select(play, Egress { form, tracks }, now);
+                self.rig.hub_of(peer).select(play, Egress::new(form, tracks), now);
             }
             Op::Sip(which, bytes) => {
                 if let Some(peer) = pick(&self.viewers, which) {

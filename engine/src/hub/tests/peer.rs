@@ -49,7 +49,7 @@ pub struct Watch {
 
 impl Watch {
     pub fn form(form: Form) -> Self {
-        let egress = Egress { form, tracks: corelay_codecs::TrackFilter::ALL };
+        let egress = Egress::new(form, corelay_codecs::TrackFilter::ALL);
         Self { egress, readdressed: false, wait_ms: 10_000, reads: true, send_buffer: 0 }
     }
 
@@ -134,6 +134,7 @@ impl Peer {
                     hub.stop(play, now);
                 }
             }
+            Notice::Wanted(_) => unreachable!("it is no channel"),
             Notice::Close(why) => {
                 self.closed.get_or_insert(why);
                 if let Some(play) = self.play.take() {

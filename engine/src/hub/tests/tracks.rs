@@ -70,7 +70,7 @@ fn only_the_sound_of_a_stream_starts_at_once_and_has_no_picture() {
     let sent = program(0, 2, 2_000);
     rig.send(publisher, &sent[..60]);
     for (core, tracks) in [(0, SOUND), (1, SOUND), (1, PICTURES)] {
-        let egress = Egress { form: Form::HttpFlv, tracks };
+        let egress = Egress::new(Form::HttpFlv, tracks);
         let viewer = rig.play(core, &key, Watch { egress, ..Watch::form(Form::HttpFlv) });
         let wanted = if tracks.audio { TagType::Audio } else { TagType::Video };
         let got = rig.frames(viewer);

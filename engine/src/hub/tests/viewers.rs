@@ -9,7 +9,7 @@ use crate::hub::*;
 
 fn select(rig: &mut Rig, viewer: usize, tracks: corelay_codecs::TrackFilter) {
     let (play, now) = (rig.peers[viewer].play.unwrap(), rig.now);
-    let egress = Egress { form: Form::Rtmp, tracks };
+    let egress = Egress::new(Form::Rtmp, tracks);
     rig.hub_of(viewer).select(play, egress, now);
     rig.settle();
 }

@@ -18,6 +18,7 @@ mod link;
 mod option;
 mod output;
 mod send;
+mod silence;
 
 pub use error::UdpError;
 pub use inbox::{BATCH, Batch, Datagram, Inbox, Run};
@@ -25,6 +26,7 @@ pub use input::{InputCounters, UdpInput, UdpSource};
 pub use link::Link;
 pub use output::{OutputCounters, Sent, Stop, UdpOutput, UdpTarget};
 pub use send::Outgoing;
+pub use silence::SilenceWatch;
 
 #[cfg(test)]
 mod tests;

@@ -61,6 +61,8 @@ impl ServerSession {
         let target = url::parse_target(text("app"), text("tcUrl"));
         let encoding = command.object.get("objectEncoding").and_then(Value::as_number);
         let object_encoding = if encoding == Some(3.0) { 3 } else { 0 };
+        let capabilities = command.object.get("capsEx").and_then(Value::as_number);
+        let capabilities = capabilities.map_or(0, |number| number as u32);
         let enhanced = ENHANCED_FIELDS.iter().any(|name| command.object.get(name).is_some());
         self.question = Some(Question::Connect {
             transaction_id: command.transaction_id,
@@ -81,6 +83,7 @@ impl ServerSession {
             swf_url: text("swfUrl").to_owned(),
             page_url: text("pageUrl").to_owned(),
             object_encoding,
+            multitrack: capabilities & CAPS_MULTITRACK != 0,
         }));
     }
 
@@ -285,6 +288,9 @@ fn play_start(start: Option<f64>) -> PlayStart {
 
 /// What a live stream's length is: players take 0 for one that cannot be known.
 const LENGTH_UNKNOWN: f64 = 0.0;
+
+/// The bit of `capsEx` by which a client says that it knows multitrack messages.
+const CAPS_MULTITRACK: u32 = 0x02;
 
 /// Fields by which a client says that it speaks Enhanced RTMP (v2, "Enhancing NetConnection connect
 /// Command").

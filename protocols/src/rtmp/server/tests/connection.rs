@@ -11,7 +11,8 @@ fn connect_hands_over_every_field() {
         .with("flashVer", "F")
         .with("swfUrl", "S")
         .with("pageUrl", "P")
-        .with("objectEncoding", 3.0);
+        .with("objectEncoding", 3.0)
+        .with("capsEx", 6.0);
     peer.connect(object);
     let expected = ConnectRequest {
         app: "live".to_owned(),
@@ -22,6 +23,7 @@ fn connect_hands_over_every_field() {
         swf_url: "S".to_owned(),
         page_url: "P".to_owned(),
         object_encoding: 3,
+        multitrack: true,
     };
     assert_eq!(peer.events(), [ServerEvent::Connect(expected)]);
     assert_eq!(peer.replies(), [""; 0], "nothing is said before the driver answers");
