@@ -22,8 +22,8 @@ pub struct Blocks {
     tables: Option<Bytes>,
     /// When the first of the gathered packets came.
     since: Micros,
-    /// Where viewers may start in the packets at hand, kept for its memory.
-    entries: Vec<usize>,
+    /// Where viewers may start in the packets at hand, and the tables in front; kept for its memory.
+    entries: Vec<(usize, Bytes)>,
 }
 
 /// A block, and the newest PAT and PMT packets if viewers may start at it.
@@ -45,12 +45,12 @@ impl Blocks {
     /// Takes packets that must be copied.
     pub fn push(&mut self, packets: &[u8], now: Micros, mut out: impl FnMut(Block)) {
         self.find_entries(packets);
-        let entries = std::mem::take(&mut self.entries);
+        let mut entries = std::mem::take(&mut self.entries);
         let mut from = 0;
-        for &entry in &entries {
+        for (entry, tables) in entries.drain(..) {
             self.gather(&packets[from..entry], now);
             out_if_any(self.cut(), &mut out);
-            self.tables = Some(self.scanner.tables());
+            self.tables = Some(tables);
             from = entry;
         }
         self.gather(&packets[from..], now);
@@ -66,10 +66,9 @@ impl Blocks {
         self.find_entries(block.bytes());
         let mut from = 0;
         let mut tables = None;
-        for &entry in &self.entries {
+        for (entry, tables_there) in self.entries.drain(..) {
             let before = block.bytes().slice(from..entry);
-            out_if_any(shared(before, tables.take()), &mut out);
-            tables = Some(self.scanner.tables());
+            out_if_any(shared(before, tables.replace(tables_there)), &mut out);
             from = entry;
         }
         out_if_any(shared(block.bytes().slice(from..), tables), &mut out);
@@ -91,15 +90,10 @@ impl Blocks {
         self.cut()
     }
 
-    /// Entry points, and the tables in front of them.
-    pub fn scanner(&self) -> &Scanner {
-        &self.scanner
-    }
-
     fn find_entries(&mut self, packets: &[u8]) {
         let Self { scanner, entries, .. } = self;
         entries.clear();
-        scanner.packets(packets, |entry| entries.push(entry));
+        scanner.packets_and_tables(packets, |entry, tables| entries.push((entry, tables)));
     }
 
     fn gather(&mut self, packets: &[u8], now: Micros) {
@@ -163,11 +157,14 @@ mod tests {
             let (head, nal) = if is_key { (0x17, 0x65) } else { (0x27, 0x41) };
             let mut body = vec![head, 1, 0, 0, 0, 0, 0, 2, 0, nal];
             body.resize(9 + 512, 0x80);
-            if is_key {
-                // The muxer writes PAT and PMT in front.
-                seconds.push(packets.len() + 2 * PACKET_SIZE);
-            }
+            let from = packets.len();
             write(picture * 40, body, &mut packets);
+            if is_key {
+                // The muxer writes tables in front.
+                let is_picture = |packet: &[u8]| packet[1..3] == [0x41, 0x00];
+                let tables = packets[from..].chunks(PACKET_SIZE).position(is_picture);
+                seconds.push(from + tables.unwrap() * PACKET_SIZE);
+            }
         }
         (packets, seconds)
     }

@@ -57,6 +57,8 @@ pub(super) struct Channel {
     /// Of a channel without inputs: its place as a viewer of what is published.
     tap: Option<SubscriberId>,
     is_open: bool,
+    /// There were packets since it was opened: pushes have something to send.
+    has_packets: bool,
     /// Without viewers: when it is closed.
     close_at: Option<Micros>,
     switches: VecDeque<Switch>,
@@ -131,6 +133,7 @@ impl Channel {
             publisher: None,
             tap: None,
             is_open: false,
+            has_packets: false,
             close_at: None,
             switches: VecDeque::new(),
             switch_count: 0,
@@ -140,11 +143,6 @@ impl Channel {
     /// Its stream.
     pub(super) fn key(&self) -> &StreamKey {
         &self.key
-    }
-
-    /// What it is made of.
-    pub(super) fn settings(&self) -> &Arc<corelay_config::Channel> {
-        &self.settings
     }
 
     /// Takes its stream's name, and opens what is open always.
@@ -200,7 +198,6 @@ impl Channel {
             self.path.outputs[index].open(env.now);
             self.tell_output(index, env);
         }
-        self.links.want_outputs();
     }
 
     fn open_input(&mut self, index: usize, env: &mut Environment<'_>) {
@@ -220,6 +217,7 @@ impl Channel {
             source.input.close();
         }
         self.links.want_none();
+        self.has_packets = false;
         self.path.outputs.iter_mut().for_each(Output::close);
         self.log(Level::INFO, "is closed: nobody watches", env);
     }
@@ -298,6 +296,13 @@ impl Channel {
             Notice::Watched(id, watched) if self.publisher == Some(id) => {
                 self.watched(watched, env);
             }
+            Notice::PlayStarting { id, .. } if self.tap == Some(id) => {
+                self.links.want_outputs(true);
+                if self.path.outputs.is_empty() {
+                    // Only its coming and going matters: the links have places of their own.
+                    env.hub.pause(id);
+                }
+            }
             Notice::Private(id, bytes) if self.tap == Some(id) => {
                 self.path.send(&bytes, env.now);
                 env.hub.release(id);
@@ -306,6 +311,7 @@ impl Channel {
             Notice::Readable => self.drain_tap(env),
             Notice::PlayEnded(id, _) if self.tap == Some(id) => {
                 env.hub.stop(id, env.now);
+                self.links.want_outputs(false);
                 self.tap(env);
             }
             // Behind the end of its publication, or for viewers with sockets.
@@ -397,6 +403,10 @@ impl Channel {
         if let Taken::Switched(why) = taken {
             self.note_switch(index, why, env);
         }
+        if !self.has_packets && self.path.has_packets() {
+            self.has_packets = true;
+            self.links.want_outputs(true);
+        }
         self.tell_input(index, env);
     }
 
@@ -464,10 +474,8 @@ impl Channel {
         }
     }
 
+    /// Watches what is published.
     fn tap(&mut self, env: &mut Environment<'_>) {
-        if self.path.outputs.is_empty() {
-            return;
-        }
         let options = PlayOptions {
             egress: Egress::new(Form::HttpTs, TrackFilter::ALL),
             fd: -1,

@@ -66,10 +66,12 @@ impl Links {
         }
     }
 
-    /// Wants all that send.
-    pub(super) fn want_outputs(&mut self) {
+    /// Wants all that send, or none of them.
+    pub(super) fn want_outputs(&mut self, is_wanted: bool) {
         for link in &mut self.links {
-            link.is_wanted |= matches!(link.leg, Leg::Output(_));
+            if matches!(link.leg, Leg::Output(_)) {
+                link.is_wanted = is_wanted;
+            }
         }
     }
 
@@ -150,7 +152,7 @@ mod tests {
         let (mut links, kind) = links();
         let new_id = || ID;
         assert_eq!(links.poll(new_id), None, "nobody wants it");
-        links.want_outputs();
+        links.want_outputs(true);
         links.want(Leg::Output(2), true);
         assert_eq!(links.poll(new_id), Some(LinkRequest::Open(ID, kind)));
         assert_eq!((links.poll(new_id), links.leg(ID)), (None, Some(Leg::Output(2))));
@@ -162,7 +164,7 @@ mod tests {
     #[test]
     fn a_loss_is_told_once_however_often_it_is_tried_again() {
         let (mut links, _) = links();
-        links.want_outputs();
+        links.want_outputs(true);
         links.poll(|| ID);
         let down = |why: &str| Some(News::Down(why.to_owned()));
         assert_eq!(links.note(ID, &ended("refused")), down("refused"));

@@ -33,4 +33,4 @@ pub use channel::{Environment, describe_alarm};
 pub use links::{Leg, LinkRequest};
 pub use relay::{RelayTarget, is_relay, is_relay_app, relay_key};
 pub use set::{ALL_CHANNELS, CHANNEL_BIT, Channels};
-pub use snapshot::ChannelSnapshot;
+pub use snapshot::{ChannelSnapshot, LinkSnapshot, SwitchSnapshot};

@@ -24,6 +24,7 @@ pub struct Path {
     /// Where it is sent.
     pub outputs: Vec<Output>,
     publisher: Option<PublisherId>,
+    has_packets: bool,
 }
 
 /// What became of packets.
@@ -54,6 +55,7 @@ impl Path {
             blocks: Blocks::new(block_wait),
             outputs,
             publisher: None,
+            has_packets: false,
         }
     }
 
@@ -65,6 +67,11 @@ impl Path {
     /// The hub takes the packets of this publication.
     pub fn publish(&mut self, publisher: Option<PublisherId>) {
         self.publisher = publisher;
+    }
+
+    /// There were packets since [`Self::begin_with`].
+    pub fn has_packets(&self) -> bool {
+        self.has_packets
     }
 
     /// What the splicer has done.
@@ -80,12 +87,12 @@ impl Path {
         }
         let Some(scanner) = self.scanners.get_mut(from) else { return Taken::Yes };
         let mut entry = None;
-        scanner.packets(packets, |at| {
-            entry.get_or_insert(at);
+        scanner.packets_and_tables(packets, |at, tables| {
+            entry.get_or_insert((at, tables));
         });
         let next = self.next.filter(|&(next, _)| next == from);
-        let (Some(at), Some((_, why))) = (entry, next) else { return Taken::Yes };
-        self.switch(from, hub, now);
+        let (Some((at, tables)), Some((_, why))) = (entry, next) else { return Taken::Yes };
+        self.switch_with(from, &tables, hub, now);
         self.pass(&packets[at..], hub, now);
         Taken::Switched(why)
     }
@@ -97,19 +104,23 @@ impl Path {
 
     /// Begins with an input, before there were any packets.
     pub fn begin_with(&mut self, input: usize) {
-        (self.current, self.next) = (input, None);
+        (self.current, self.next, self.has_packets) = (input, None, false);
     }
 
     /// Puts an input on air: what comes of it from now on continues counters and clocks.
     pub fn switch(&mut self, to: usize, hub: &mut Hub, now: Micros) {
-        self.next = None;
-        self.current = to;
+        if let Some(scanner) = self.scanners.get(to) {
+            let tables = scanner.tables();
+            self.switch_with(to, &tables, hub, now);
+        }
+    }
+
+    /// Its tables go first, so that nobody reads its packets by those of the other one.
+    fn switch_with(&mut self, to: usize, tables: &[u8], hub: &mut Hub, now: Micros) {
+        (self.next, self.current) = (None, to);
         self.continue_with_another(hub, now);
-        let Some(scanner) = self.scanners.get_mut(to) else { return };
-        // Its tables first, so that nobody reads its packets by those of the other one.
-        let tables = scanner.tables();
-        scanner.reset();
-        self.pass(&tables, hub, now);
+        self.scanners[to].reset();
+        self.pass(tables, hub, now);
     }
 
     /// The input on air begins anew: another connection, the same place.
@@ -149,6 +160,7 @@ impl Path {
         if packets.is_empty() {
             return;
         }
+        self.has_packets = true;
         let Self { splicer, spliced, outputs, blocks, publisher, .. } = self;
         let packets = if splicer.is_transparent() {
             splicer.observe(packets, now.0);

@@ -4,16 +4,22 @@
 //! - Everything is read; nothing can be changed here.
 //! - The cores are asked by one request at a time: however many clients ask, a core answers one.
 
+mod channels;
 mod clients;
 mod envelope;
 mod history;
+mod inputs;
+mod outputs;
+mod place;
 pub(super) mod process;
 #[cfg(test)]
 pub(super) mod samples;
+pub(super) mod sources;
 mod streams;
 pub(super) mod summaries;
 #[cfg(test)]
 mod tests;
+mod tracks;
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -60,11 +66,12 @@ type Shared = extract::State<Arc<Api>>;
 type Words = Query<Vec<(String, String)>>;
 
 fn router(api: Arc<Api>) -> axum::Router {
-    let routes: [(&str, MethodRouter<Arc<Api>>); 8] = [
+    let routes: [(&str, MethodRouter<Arc<Api>>); 9] = [
         ("/api/v1/versions", get(versions)),
         ("/api/v1/summaries", get(summaries)),
         ("/api/v1/streams", get(streams)),
         ("/api/v1/streams/{id}", get(stream)),
+        ("/api/v1/channels", get(channels)),
         ("/api/v1/clients", get(clients)),
         ("/api/v1/clients/{id}", get(client)),
         ("/metrics", get(prometheus)),
@@ -95,6 +102,12 @@ struct OneStream<'a> {
 }
 
 #[derive(Serialize)]
+struct ChannelList<'a> {
+    total: usize,
+    channels: Vec<channels::Channel<'a>>,
+}
+
+#[derive(Serialize)]
 struct ClientList<'a> {
     total: usize,
     clients: Vec<clients::Client<'a>>,
@@ -118,7 +131,8 @@ async fn streams(extract::State(api): Shared, Query(words): Words) -> Response {
     let (shards, history) = api.look().await;
     let all = streams::sorted(&shards);
     let page = Page::from_query(&words).cut(&all);
-    let streams = streams::describe(page, &shards, &history);
+    let is_full = words.iter().any(|(key, value)| key == "analysis" && value == "1");
+    let streams = streams::describe(page, &shards, &history, is_full);
     api.identity.reply(StreamList { total: all.len(), streams })
 }
 
@@ -126,10 +140,17 @@ async fn stream(extract::State(api): Shared, Path(id): Path<String>) -> Response
     let (shards, history) = api.look().await;
     let mut all = streams::sorted(&shards);
     all.retain(|stream| stream.id.to_string() == id);
-    match streams::describe(&all, &shards, &history).pop() {
+    match streams::describe(&all, &shards, &history, true).pop() {
         Some(stream) => api.identity.reply(OneStream { stream }),
         None => api.identity.refuse(Refusal::NoSuchStream),
     }
+}
+
+async fn channels(extract::State(api): Shared, Query(words): Words) -> Response {
+    let shards = api.glance().await;
+    let all = channels::sorted(&shards);
+    let channels = channels::describe(Page::from_query(&words).cut(&all), &shards);
+    api.identity.reply(ChannelList { total: all.len(), channels })
 }
 
 async fn clients(extract::State(api): Shared, Query(words): Words) -> Response {
@@ -263,7 +284,9 @@ const INDEX: &str = "\
 corelay
 
 /api/v1/streams         streams, ?start=0&count=10
-/api/v1/streams/ID      one stream
+                        &analysis=1: with all that is measured of transport streams
+/api/v1/streams/ID      one stream, with all that is measured
+/api/v1/channels        channels, ?start=0&count=10
 /api/v1/clients         connections, ?start=0&count=10
 /api/v1/clients/ID      one connection
 /api/v1/summaries       the server, its cores, its memory, what was dropped and why

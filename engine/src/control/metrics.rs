@@ -1,13 +1,15 @@
 //! `/metrics`: OpenMetrics text for Prometheus, made anew for every scrape.
 //!
 //! Invariants
-//! - Labels are bounded: core, form, direction, reason, pool; application and name for streams that
-//!   exist, up to a limit; never a connection.
+//! - Labels are bounded: core, form, direction, reason, pool, indicator; application and name for streams
+//!   that exist, up to a limit; a stream with the number of an input, output or link, up to a limit; never
+//!   the address of a peer.
 //! - A counter never goes back: a scrape in which a core did not answer has no latencies.
 
 pub(super) mod latency;
 #[cfg(test)]
 mod tests;
+mod transport;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -50,7 +52,8 @@ impl Collector for Scrape {
         viewers(whole, &mut families)?;
         memory(whole, &mut families)?;
         latencies(whole, &mut families)?;
-        streams(whole, &mut families)
+        streams(whole, &mut families)?;
+        transport::transport(whole, &mut families)
     }
 }
 
@@ -247,12 +250,13 @@ const SCALED_GAUGES: [(&str, &str, Number, f64); 2] = [
     ),
 ];
 
-const COUNTERS: [(&str, &str, Number); 9] = [
+const COUNTERS: [(&str, &str, Number); 10] = [
     ("accepted", "Connections accepted.", |core| &core.accepted),
     ("units_in", "Frames received from publishers.", |core| &core.units_in),
     ("sends", "Gathered sends to viewers.", |core| &core.sends),
     ("blocked", "Sends that the socket did not take whole.", |core| &core.blocked),
     ("ring_drops", "Frames that found a ring between cores full.", |core| &core.ring_drops),
+    ("input_switches", "Channels' changes to another input.", |core| &core.input_switches),
     ("malformed_tags", "Media messages that could not be read.", |core| &core.malformed_tags),
     ("unknown_calls", "RTMP calls that nobody knows.", |core| &core.unknown_calls),
     ("log_lines_lost", "Log lines lost.", |core| &core.log_lines_lost),

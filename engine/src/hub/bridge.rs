@@ -4,10 +4,10 @@
 
 use std::sync::Arc;
 
-use corelay_codecs::Timestamp;
 use corelay_codecs::container::mpegts::demux::{
     Demuxer, Interleaver, InterleaverSettings, Output, Settings,
 };
+use corelay_codecs::{Timestamp, TrackKind};
 use corelay_config::Policy;
 use smallvec::SmallVec;
 
@@ -97,6 +97,9 @@ impl Bridge {
 
     fn units(&mut self, received: Micros) -> Units {
         let mut units = Units::new();
+        if self.demuxer.tracks().any(|(track, _)| track.kind == TrackKind::Video) {
+            self.feed.expect_pictures();
+        }
         for output in self.ordered.drain(..) {
             if let Output::Unit(access_unit) = output {
                 units.extend(self.feed.take(Arc::new(Unit::new(access_unit, received))));

@@ -37,6 +37,8 @@ pub struct Feed {
     track_ids: SmallVec<[TrackId; 4]>,
     /// Stream time of the newest picture since the publisher started.
     pictures_until: Option<Timestamp>,
+    /// Pictures are known to come, and sound of before this time is no place to start.
+    pictures_by: Option<Timestamp>,
     is_transport: bool,
     next_sequence: u64,
     starts_epoch: bool,
@@ -79,6 +81,7 @@ impl Feed {
             tracks: Vec::new(),
             track_ids: SmallVec::new(),
             pictures_until: None,
+            pictures_by: None,
             is_transport: false,
             next_sequence: 0,
             starts_epoch: false,
@@ -107,6 +110,13 @@ impl Feed {
         self.tracks.clear();
         self.track_ids.clear();
         self.pictures_until = None;
+        self.pictures_by = None;
+    }
+
+    /// There is a track of pictures, although none has come yet: sound that comes first waits for them.
+    pub fn expect_pictures(&mut self) {
+        let by = self.timeline.latest() + PICTURES_WAIT_MS * Timestamp::TICKS_PER_MS;
+        self.pictures_by.get_or_insert(by);
     }
 
     /// Puts a unit on the timeline, and keeps what joiners need. Gives what is to be delivered, in order.
@@ -220,7 +230,9 @@ impl Feed {
                 let log_ms_max = i64::try_from(self.policy.log_ms_max).unwrap_or(i64::MAX);
                 let in_log = |until| (unit.dts - until) / Timestamp::TICKS_PER_MS <= log_ms_max;
                 let has_pictures = self.pictures_until.is_some_and(in_log);
-                !has_pictures && matches!(unit.kind, UnitKind::Frame { .. })
+                let awaits_pictures = self.pictures_until.is_none()
+                    && self.pictures_by.is_some_and(|by| unit.dts < by);
+                !has_pictures && !awaits_pictures && matches!(unit.kind, UnitKind::Frame { .. })
             }
             TrackKind::Data => false,
         }
@@ -296,3 +308,6 @@ impl Track {
 fn is_picture(unit: &AccessUnit) -> bool {
     unit.track.kind == TrackKind::Video && matches!(unit.kind, UnitKind::Frame { .. })
 }
+
+/// How long sound waits for pictures that are known to come; a group of pictures is seldom longer.
+const PICTURES_WAIT_MS: i64 = 3_000;

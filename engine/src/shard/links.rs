@@ -79,13 +79,16 @@ impl Links {
 
     /// Takes an event of a link's connection.
     fn handle(&mut self, id: LinkId, event: &LinkEvent, shard: &mut Shard, now: Micros) {
-        if let Some(link) = self.links.get_mut(&id) {
-            link.dialer.handle(event, now);
-            if matches!(event, LinkEvent::Ended(_)) {
-                link.connection = None;
-            }
+        let Some(link) = self.links.get_mut(&id) else { return };
+        let failure = link.dialer.handle(event, now);
+        if !matches!(event, LinkEvent::Ended(_)) {
+            return shard.tell_link(id, event, now);
         }
-        shard.tell_link(id, event, now);
+        // The end of one attempt among several is not the link's.
+        link.connection = None;
+        if let Some(why) = failure {
+            shard.tell_link(id, &ended(why), now);
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! - [`Input`]: a group or port that is received here (UDP and RTP), or a connection whose packets its
 //!   driver hands over ([`Input::feed`]).
-//! - [`Watch`]: looks at the packets; [`Health`](super::select::Health) for the selector.
+//! - [`Watch`]: looks at the packets; [`Health`] for the selector.
 //! - `port`: the socket and what happens to it; `unwrap`: datagrams into packets; `presence`: tables and
 //!   tracks of the program.
 //!

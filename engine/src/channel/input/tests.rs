@@ -174,6 +174,11 @@ fn a_silent_port_is_told_within_five_seconds_and_heard_again() {
     assert!(rig.pass(3_000).iter().all(|event| matches!(event, InputEvent::Alarm(_))));
     let silent = rig.pass(2_000).into_iter().find(|event| matches!(event, InputEvent::Silent(_)));
     assert!(silent.is_some(), "a new silence");
+    for number in 1..3 {
+        rig.sender.send(&numbered(number)).unwrap();
+        rig.receive_all(1 + number as usize);
+    }
+    assert_eq!(rig.events(), [InputEvent::Heard], "once for each silence");
 }
 
 #[test]
@@ -231,6 +236,8 @@ fn attempts_are_never_farther_apart_than_set() {
 #[test]
 fn a_closed_input_has_nothing_to_do_and_can_be_opened_again() {
     let mut rig = Rig::new();
+    rig.sender.send(&numbered(0)).unwrap();
+    rig.receive_all(1);
     rig.input.close();
     assert_eq!((rig.input.next_due(), rig.input.is_open()), (None, false));
     assert_eq!(rig.receive(), Progress::Drained);
@@ -241,7 +248,8 @@ fn a_closed_input_has_nothing_to_do_and_can_be_opened_again() {
     rig.input.open(rig.now);
     rig.input.open(rig.now);
     assert!(matches!(&rig.events()[..], [opened] if is_opened(opened)));
-    assert_eq!(rig.input.snapshot(rig.now).socket.unwrap().openings, 2);
+    let socket = rig.input.snapshot(rig.now).socket.unwrap();
+    assert_eq!((socket.openings, socket.counters.datagrams), (2, 1), "of both openings");
 }
 
 #[test]

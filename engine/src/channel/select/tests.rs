@@ -97,6 +97,10 @@ struct Rig {
     failover: Failover,
     selector: Selector,
     decision: Decision,
+    /// The fault of each input when that was decided.
+    faults: Vec<Option<Why>>,
+    /// When each input last had one.
+    last_faults: Vec<Micros>,
     inputs: Vec<Input>,
     now: Micros,
     /// Entry points stand so far apart; 0: there are none.
@@ -110,6 +114,8 @@ impl Rig {
             failover,
             selector: Selector::new(states.len(), failover, at(0)),
             decision: Decision::Stay,
+            faults: Vec::new(),
+            last_faults: vec![at(0); states.len()],
             inputs: states.iter().map(|&state| Input::new(state)).collect(),
             now: at(0),
             entry_ms: 0,
@@ -130,6 +136,14 @@ impl Rig {
         if self.now >= self.selector.next_due() {
             let healths = self.healths();
             self.decision = self.selector.decide(&healths, self.now);
+            let fault = |health: &Health| match health.last_packet {
+                None => Some(Why::Silent { ms: 0 }),
+                Some(_) => health.fault(&self.failover, self.now),
+            };
+            self.faults = healths.iter().map(fault).collect();
+            for (last, fault) in self.last_faults.iter_mut().zip(&self.faults) {
+                *last = if fault.is_some() { self.now } else { *last };
+            }
         }
         let Decision::Switch { to, why, at_entry_until } = self.decision else { return false };
         let ms = self.now.0 / 1_000;
@@ -243,6 +257,28 @@ fn without_a_way_back_the_channel_stays() {
     rig.set(1, State::Silent);
     rig.run(S);
     assert_eq!(rig.selector.current(), 0, "unless the other fails");
+}
+
+#[test]
+fn what_is_set_to_zero_is_not_looked_at() {
+    let zero = Failover {
+        tables_ms: 0,
+        continuity_errors_max: 0,
+        tracks_ms: 0,
+        bitrate_min_kbps: 0,
+        ..FAILOVER
+    };
+    for state in [State::NoPat, State::NoPmt, State::NoTracks, State::Errors, State::Thin] {
+        let mut rig = Rig::new(&[State::Good; 2], zero);
+        rig.run(S);
+        rig.set(0, state);
+        rig.run(60 * S);
+        assert!(rig.switches.is_empty(), "{state:?}");
+        rig.set(1, state);
+        rig.set(0, State::Silent);
+        rig.run(S);
+        assert_eq!(rig.selector.current(), 1, "{state:?} is good enough to go to");
+    }
 }
 
 #[test]
@@ -418,7 +454,6 @@ proptest! {
                 *ms_left -= 10;
             }
             let before = rig.selector.current();
-            let was = rig.inputs[before].clone();
             let has_switched = rig.step();
             let is_alone = scripts.len() == 1;
             prop_assert!(!is_alone || !has_switched);
@@ -439,19 +474,17 @@ proptest! {
             if let Some(&(_, to, why)) = rig.switches.last().filter(|_| has_switched) {
                 prop_assert_ne!(to, before);
                 let target = &rig.inputs[to];
+                // It was alive when that was decided.
                 let heard_ms = target.health.last_packet.map(|last| rig.now.millis_since(last));
-                prop_assert!(heard_ms.is_some_and(|ms| ms < failover.silence_ms), "it is dead");
+                let limit_ms = failover.silence_ms + ALERT_INTERVAL_MS;
+                prop_assert!(heard_ms.is_some_and(|ms| ms < limit_ms), "it is dead");
                 if let Why::Preferred { .. } = why {
                     prop_assert!(to < before && return_ms > 0);
-                    // Silences below the limit are none.
-                    let fault = target.health.fault(&failover, rig.now);
-                    prop_assert_eq!(fault, None);
-                    let good = rig.selector.records[to].good_since.map(|at| rig.now.since(at));
-                    prop_assert!(good >= Some(return_ms * 1_000), "within the hold-down");
+                    prop_assert_eq!(rig.faults[to], None);
+                    let good_ms = rig.now.millis_since(rig.last_faults[to]);
+                    prop_assert!(good_ms >= return_ms, "within the hold-down");
                 } else {
-                    prop_assert!(was.state != State::Good || was.since.millis_since(at(0)) > 0);
-                    prop_assert!(was.health.last_packet.is_none()
-                        || was.health.fault(&failover, rig.now).is_some(), "left without a fault");
+                    prop_assert!(rig.faults[before].is_some(), "left without a fault");
                 }
             }
         }

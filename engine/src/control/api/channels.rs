@@ -179,3 +179,90 @@ impl Splices {
 
 /// The system clock's 27 MHz (ISO/IEC 13818-1 2.4.2.1).
 const TICKS_PER_MS: f64 = 27_000.0;
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::samples::{self, transport};
+    use super::*;
+
+    fn shown(shards: &[ShardSnapshot]) -> Vec<Value> {
+        let channels = describe(&sorted(shards), shards);
+        channels.iter().map(|channel| serde_json::to_value(channel).unwrap()).collect()
+    }
+
+    #[test]
+    fn a_channel_is_shown_with_every_field() {
+        assert_eq!(
+            shown(&transport::headend()),
+            [json!({
+                "name": "iptv/news", "stream": "8", "relay": false, "open": true, "inputs": 2,
+                "on_air": {"input": 1, "url": "rtp://eth1@239.1.1.1:5000#src=10.0.0.5",
+                           "state": "receiving", "kbps": 4_000, "since_ms": 61_000},
+                "switches": 2,
+                "alarms": [{"input": 1, "indicator": "1.4", "name": "Continuity_count_error"}],
+                "outputs": 2, "outputs_lost": 1,
+            })]
+        );
+    }
+
+    #[test]
+    fn a_channel_that_is_closed_has_no_input_on_air_and_maybe_no_stream() {
+        let mut shards = transport::headend();
+        shards[0].channels[0].is_open = false;
+        shards[0].streams.clear();
+        let shown = &shown(&shards)[0];
+        assert_eq!((&shown["open"], &shown["on_air"]), (&json!(false), &Value::Null));
+        assert_eq!(shown["stream"], "");
+    }
+
+    #[test]
+    fn a_channel_without_inputs_has_what_is_published_on_air() {
+        let mut shards = vec![samples::shard(0), samples::shard(1)];
+        let (key, input) = transport::publication("cam");
+        let inputs = vec![];
+        shards[0].channels.push(ChannelSnapshot {
+            key: key.clone(),
+            inputs,
+            ..transport::channel()
+        });
+        shards[1].published.push((key, input));
+        let shown = &shown(&shards)[0];
+        assert_eq!((&shown["inputs"], &shown["on_air"]["input"]), (&json!(0), &json!(1)));
+        assert_eq!(shown["on_air"]["url"], "tcp://192.0.2.1:5000");
+    }
+
+    #[test]
+    fn channels_come_in_the_order_of_their_names_and_relays_are_marked() {
+        let mut shards = vec![samples::shard(0), samples::shard(1)];
+        for (shard, app, name) in [(0, "udp", "239.1.1.1:1234"), (1, "live", "b"), (0, "live", "a")]
+        {
+            let key = StreamKey::new(app, name);
+            shards[shard].channels.push(ChannelSnapshot { key, ..transport::channel() });
+        }
+        let names: Vec<(Value, Value)> =
+            shown(&shards).iter().map(|one| (one["name"].clone(), one["relay"].clone())).collect();
+        let expected = [("live/a", false), ("live/b", false), ("udp/239.1.1.1:1234", true)];
+        assert_eq!(names, expected.map(|(name, relay)| (json!(name), json!(relay))));
+    }
+
+    #[test]
+    fn what_has_become_of_the_inputs_is_told_by_their_numbers() {
+        let channel = transport::channel();
+        assert_eq!(
+            serde_json::to_value(Failover::of(&channel)).unwrap(),
+            json!({
+                "switches": 2, "on_air_ms": 61_000,
+                "last": [
+                    {"ago_ms": 90_000, "from": 1, "to": 2, "why": "no packets for 500 ms"},
+                    {"ago_ms": 61_000, "from": 2, "to": 1,
+                     "why": "the preferred input is good for 10000 ms"},
+                ],
+                "splices": {"switches": 2, "rewritten_packets": 0, "clock_shift_ms": 2.0,
+                            "versions_raised": 0, "versions_not_raised": 0, "times_left": 0,
+                            "discontinuities": 0},
+            })
+        );
+    }
+}

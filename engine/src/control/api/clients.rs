@@ -1,11 +1,13 @@
 //! `/api/v1/clients`: the fields of SRS under their names, and ours beside them.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use serde::Serialize;
 
 use super::history::{History, Rates};
+use super::place;
 use super::streams::VHOST;
 use crate::hub::StreamSnapshot;
 use crate::shard::{ClientSnapshot, ShardSnapshot};
@@ -24,7 +26,7 @@ pub(super) struct Client<'a> {
     #[serde(rename = "swfUrl")]
     swf_url: &'static str,
     #[serde(rename = "tcUrl")]
-    tc_url: &'a str,
+    tc_url: Cow<'a, str>,
     /// Path of its stream; empty while it has none.
     url: String,
     /// Name of its stream.
@@ -90,7 +92,7 @@ fn one<'a>(
         ip: ip(&client.peer),
         page_url: "",
         swf_url: "",
-        tc_url: &client.url,
+        tc_url: place::shown(&client.url),
         url: if client.stream.is_empty() { String::new() } else { format!("/{}", client.stream) },
         name: stream.map_or_else(rest, |stream| &stream.key.name),
         kind: kind(client.protocol, client.role),

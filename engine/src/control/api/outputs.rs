@@ -61,8 +61,6 @@ struct Pacing {
     /// Until the newest packet leaves.
     buffered_ms: f64,
     buffered_bytes: usize,
-    /// From an arrival in time to its departure.
-    distance_ms: f64,
     /// Datagrams whose time was over when it became known.
     late: u64,
     /// Times that packets came too late.
@@ -111,11 +109,7 @@ impl<'a> Output<'a> {
             ssrc: output.ssrc.map(|ssrc| format!("0x{ssrc:08x}")),
             datagrams: counters.datagrams,
             bytes: counters.bytes,
-            dropped: Dropped {
-                full: drops.full,
-                no_buffers: drops.no_buffers,
-                lost: drops.lost,
-            },
+            dropped: Dropped { full: drops.full, no_buffers: drops.no_buffers, lost: drops.lost },
             refused: counters.refused,
             pacing: output.pacer.as_ref().map(Pacing::of),
             summary: analysis.map(|one| Summary::of(one, one.bitrate_bps / 1_000)),
@@ -129,7 +123,6 @@ impl Pacing {
         Self {
             buffered_ms: pacer.buffered_us as f64 / 1e3,
             buffered_bytes: pacer.buffered_bytes,
-            distance_ms: pacer.distance_us as f64 / 1e3,
             late: pacer.late,
             underruns: pacer.underruns,
             overruns: pacer.overruns,

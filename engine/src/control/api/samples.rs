@@ -1,5 +1,7 @@
 //! Cores made up for the tests.
 
+pub(in crate::control) mod transport;
+
 use std::sync::Arc;
 
 use hdrhistogram::Histogram;

@@ -123,3 +123,60 @@ impl<'a> Source<'a> {
         self.input.health.bitrate_kbps.unwrap_or(0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples::{self, transport};
+    use super::*;
+
+    #[test]
+    fn what_is_published_has_the_numbers_behind_the_inputs_of_the_channel() {
+        let mut shards = transport::headend();
+        let (_, input) = transport::publication("news");
+        shards.push(samples::shard(1));
+        let key = StreamKey::new("iptv", "news");
+        shards[1].published.push((key.clone(), input));
+        let all = by_stream(&shards);
+        let inputs = all[&key].inputs();
+        let shown: Vec<_> = inputs.iter().map(|one| (one.number, one.is_on_air)).collect();
+        assert_eq!(shown, [(1, true), (2, false), (3, false)]);
+        assert_eq!(inputs[2].state(), "receiving");
+    }
+
+    #[test]
+    fn an_input_without_a_socket_has_the_connection_of_its_place() {
+        let mut shards = transport::headend();
+        let channel = &mut shards[0].channels[0];
+        let another = InputSnapshot { url: "tcp://h:1".to_owned(), ..channel.inputs[1].clone() };
+        channel.inputs.insert(0, another);
+        let why = Some("refused".to_owned());
+        let down = LinkSnapshot { is_connected: false, why, ..channel.links[0].clone() };
+        channel.links.insert(0, down);
+        let all = by_stream(&shards);
+        let inputs = all.values().next().unwrap().inputs();
+        let told: Vec<_> = inputs.iter().map(|one| (one.state(), one.why())).collect();
+        assert_eq!(told, [("lost", Some("refused")), ("receiving", None), ("silent", None)]);
+    }
+
+    #[test]
+    fn a_connection_that_never_was_there_is_connecting() {
+        let mut shards = transport::headend();
+        let link = &mut shards[0].channels[0].links[0];
+        (link.is_connected, link.connections) = (false, 0);
+        let all = by_stream(&shards);
+        assert_eq!(all.values().next().unwrap().inputs()[1].state(), "connecting");
+    }
+
+    #[test]
+    fn how_long_an_input_is_quiet_is_known_of_open_sockets() {
+        let mut shards = transport::headend();
+        let quiet = |shards: &[ShardSnapshot]| {
+            let all = by_stream(shards);
+            let inputs = all.values().next().unwrap().inputs();
+            inputs.iter().map(Source::quiet_ms).collect::<Vec<_>>()
+        };
+        assert_eq!(quiet(&shards), [Some(100), None]);
+        shards[0].channels[0].inputs[0].state = InputState::Closed;
+        assert_eq!(quiet(&shards), [None, None]);
+    }
+}

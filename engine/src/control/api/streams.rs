@@ -1,11 +1,20 @@
 //! `/api/v1/streams`: the fields of SRS under their names, and ours beside them.
 
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
 
+use super::channels::Failover;
 use super::history::{History, Rates};
-use crate::hub::{StreamKey, StreamSnapshot, TrackSnapshot, ViewersSnapshot};
+use super::inputs::Input;
+use super::outputs::{Link, Output};
+use super::sources::{self, Sources};
+use super::{place, tracks};
+use crate::hub::{BridgeSnapshot, StreamKey, StreamSnapshot, TrackSnapshot, ViewersSnapshot};
 use crate::shard::ShardSnapshot;
 
 /// One stream. Fields up to `audio` are those of SRS.
@@ -16,7 +25,7 @@ pub(super) struct Stream<'a> {
     vhost: &'static str,
     app: &'a str,
     #[serde(rename = "tcUrl")]
-    tc_url: &'a str,
+    tc_url: Cow<'a, str>,
     url: String,
     /// Stream time of the newest unit, in milliseconds.
     live_ms: i64,
@@ -27,15 +36,28 @@ pub(super) struct Stream<'a> {
     recv_bytes: u64,
     kbps: Rates,
     publish: Publish<'a>,
-    video: Option<Video<'a>>,
-    audio: Option<Audio<'a>>,
+    video: Option<Video>,
+    audio: Option<Audio>,
 
+    /// `elementary`: access units, or `transport`: packets, carried whole.
+    essence: &'static str,
     owner_core: u16,
     publisher: Option<Publisher<'a>>,
     /// Where it is watched, by core.
     viewers: Vec<Viewers>,
-    /// All tracks, the two above included.
-    tracks: &'a [TrackSnapshot],
+    /// All tracks, the two above included. Of a transport stream that nobody had to open yet: those that
+    /// its PMT names, by their coding alone.
+    tracks: Cow<'a, [TrackSnapshot]>,
+    /// What viewers who cannot take packets do not get of a transport stream.
+    not_carried: Vec<NotCarried<'a>>,
+    /// What brings a transport stream.
+    inputs: Vec<Input<'a>>,
+    /// Where its channel sends it in datagrams.
+    outputs: Vec<Output<'a>>,
+    /// The connections of its channel.
+    links: Vec<Link<'a>>,
+    /// Of a channel.
+    failover: Option<Failover<'a>>,
     units: u64,
     /// Memory of its logs on all cores.
     log_bytes: u64,
@@ -63,21 +85,30 @@ struct Publisher<'a> {
 }
 
 #[derive(Debug, Serialize)]
-struct Video<'a> {
+struct Video {
     codec: &'static str,
-    profile: &'a str,
-    level: &'a str,
+    profile: String,
+    level: String,
     width: u32,
     height: u32,
     fps: f64,
 }
 
 #[derive(Debug, Serialize)]
-struct Audio<'a> {
+struct Audio {
     codec: &'static str,
     sample_rate: u32,
     channel: u8,
-    profile: &'a str,
+    profile: String,
+}
+
+/// A part of a transport stream that is not taken out of it.
+#[derive(Debug, Serialize)]
+struct NotCarried<'a> {
+    pid: u16,
+    /// How it is coded.
+    format: &'static str,
+    reason: &'a str,
 }
 
 /// The viewers of one stream on one core.
@@ -95,11 +126,12 @@ pub(super) fn sorted(shards: &[ShardSnapshot]) -> Vec<&StreamSnapshot> {
     streams
 }
 
-/// The API's view of some streams.
+/// The API's view of some streams; `is_full`: with everything that is measured of transport streams.
 pub(super) fn describe<'a>(
     streams: &[&'a StreamSnapshot],
     shards: &'a [ShardSnapshot],
     history: &History,
+    is_full: bool,
 ) -> Vec<Stream<'a>> {
     let mut watched: HashMap<&StreamKey, Vec<(u16, &ViewersSnapshot)>> = HashMap::new();
     for shard in shards {
@@ -107,24 +139,40 @@ pub(super) fn describe<'a>(
             watched.entry(&viewers.key).or_default().push((shard.core, viewers));
         }
     }
-    let viewers_of = |key| watched.get(key).map(Vec::as_slice).unwrap_or_default();
-    streams.iter().map(|stream| one(stream, viewers_of(&stream.key), history)).collect()
+    let mut sources = sources::by_stream(shards);
+    let mut one = |stream: &'a StreamSnapshot| {
+        let watched = watched.get(&stream.key).map(Vec::as_slice).unwrap_or_default();
+        let sources = sources.remove(&stream.key).unwrap_or_default();
+        one(stream, watched, &sources, history, is_full)
+    };
+    streams.iter().map(|stream| one(stream)).collect()
 }
 
 fn one<'a>(
     stream: &'a StreamSnapshot,
-    watched: &[(u16, &ViewersSnapshot)],
+    watched: &[(u16, &'a ViewersSnapshot)],
+    sources: &Sources<'a>,
     history: &History,
+    is_full: bool,
 ) -> Stream<'a> {
     let publisher = stream.publisher.as_ref();
     let viewers: Vec<Viewers> = watched.iter().map(|(core, here)| count(*core, here)).collect();
-    let track = |kind| stream.tracks.iter().find(|track| track.kind == kind);
+    let bridges = || watched.iter().filter_map(|(_, here)| here.bridge.as_ref());
+    let tracks = match stream.is_transport {
+        true => tracks::of_transport(bridges(), sources.main()),
+        false => Cow::Borrowed(stream.tracks.as_slice()),
+    };
+    let track = |kind| tracks.iter().find(|track| track.kind == kind);
+    let channel = sources.channel;
+    let (outputs, links) = channel
+        .map(|channel| (channel.outputs.as_slice(), channel.links.as_slice()))
+        .unwrap_or_default();
     Stream {
         id: stream.id.to_string(),
         name: &stream.key.name,
         vhost: VHOST,
         app: &stream.key.app,
-        tc_url: publisher.map_or("", |publisher| &publisher.url),
+        tc_url: publisher.map_or(Cow::Borrowed(""), |publisher| place::shown(&publisher.url)),
         url: format!("/{}", stream.key),
         live_ms: stream.live_ms,
         clients: usize::from(publisher.is_some())
@@ -139,6 +187,7 @@ fn one<'a>(
         },
         video: track("video").map(video),
         audio: track("audio").map(audio),
+        essence: if stream.is_transport { "transport" } else { "elementary" },
         owner_core: stream.owner,
         publisher: publisher.map(|publisher| Publisher {
             peer: &publisher.peer,
@@ -147,12 +196,29 @@ fn one<'a>(
             since_ms: publisher.active_ms,
         }),
         viewers,
-        tracks: &stream.tracks,
+        tracks,
+        not_carried: not_carried(bridges()),
+        inputs: sources.inputs().iter().map(|source| Input::of(source, is_full)).collect(),
+        outputs: (1..).zip(outputs).map(|(n, one)| Output::of(n, one, is_full)).collect(),
+        links: links.iter().map(Link::of).collect(),
+        failover: channel.map(Failover::of),
         units: stream.units,
         log_bytes: watched.iter().map(|(_, here)| here.log_bytes).sum(),
         log_ms: watched.iter().map(|(_, here)| here.log_ms).max().unwrap_or(0),
         timestamp_jumps: stream.jumps,
     }
+}
+
+/// Of the core that has found most of it.
+fn not_carried<'a>(bridges: impl Iterator<Item = &'a BridgeSnapshot>) -> Vec<NotCarried<'a>> {
+    let bridge = bridges.max_by_key(|bridge| bridge.not_carried.len());
+    let rows = bridge.map(|bridge| bridge.not_carried.as_slice()).unwrap_or_default();
+    let row = |(pid, format, reason): &'a (u16, &'static str, String)| NotCarried {
+        pid: *pid,
+        format,
+        reason,
+    };
+    rows.iter().map(row).collect()
 }
 
 /// Two egresses of one form, with all tracks and with one, are one form here.
@@ -164,97 +230,25 @@ fn count(core: u16, here: &ViewersSnapshot) -> Viewers {
     Viewers { core, total: by_form.values().sum(), by_form }
 }
 
-fn video(track: &TrackSnapshot) -> Video<'_> {
+fn video(track: &TrackSnapshot) -> Video {
     Video {
         codec: track.codec,
-        profile: &track.profile,
-        level: &track.level,
+        profile: track.profile.clone(),
+        level: track.level.clone(),
         width: track.width,
         height: track.height,
         fps: track.frame_rate,
     }
 }
 
-fn audio(track: &TrackSnapshot) -> Audio<'_> {
+fn audio(track: &TrackSnapshot) -> Audio {
     Audio {
         codec: track.codec,
         sample_rate: track.sample_rate,
         channel: track.channels,
-        profile: &track.profile,
+        profile: track.profile.clone(),
     }
 }
 
 /// There are no virtual hosts; clients of SRS expect the name of its default one.
 pub(super) const VHOST: &str = "__defaultVhost__";
-
-#[cfg(test)]
-mod tests {
-    use serde_json::{Value, json};
-
-    use super::super::samples;
-    use super::*;
-
-    fn shown(shards: &[ShardSnapshot]) -> Vec<Value> {
-        let mut history = History::default();
-        history.observe(60_000, shards);
-        let streams = describe(&sorted(shards), shards, &history);
-        streams.iter().map(|stream| serde_json::to_value(stream).unwrap()).collect()
-    }
-
-    #[test]
-    fn a_stream_is_shown_with_every_field() {
-        let shards = samples::relay();
-        assert_eq!(
-            shown(&shards)[0],
-            json!({
-                "id": "7", "name": "test", "vhost": "__defaultVhost__", "app": "live",
-                "tcUrl": "rtmp://host/live", "url": "/live/test", "live_ms": 9_500, "clients": 5,
-                "frames": 250, "send_bytes": 700_000, "recv_bytes": 2_000_000,
-                "kbps": {"recv_30s": 1_600, "send_30s": 560},
-                "publish": {"active": true, "cid": "0-1"},
-                "video": {"codec": "H264", "profile": "High", "level": "3.1", "width": 1280,
-                          "height": 720, "fps": 25.0},
-                "audio": {"codec": "AAC", "sample_rate": 48_000, "channel": 2, "profile": "LC"},
-                "owner_core": 0,
-                "publisher": {"peer": "192.0.2.1:5000", "protocol": "rtmp", "agent": "FMLE/3.0",
-                              "since_ms": 10_000},
-                "viewers": [
-                    {"core": 0, "total": 1, "by_form": {"rtmp": 1}},
-                    {"core": 1, "total": 3, "by_form": {"http_flv": 2, "rtmp": 1}},
-                ],
-                "tracks": [
-                    {"kind": "video", "index": 0, "codec": "H264", "profile": "High",
-                     "level": "3.1", "width": 1280, "height": 720, "frame_rate": 25.0,
-                     "sample_rate": 0, "channels": 0},
-                    {"kind": "audio", "index": 0, "codec": "AAC", "profile": "LC", "level": "",
-                     "width": 0, "height": 0, "frame_rate": 0.0, "sample_rate": 48_000,
-                     "channels": 2},
-                ],
-                "units": 720, "log_bytes": 196_608, "log_ms": 9_000, "timestamp_jumps": 1,
-            })
-        );
-    }
-
-    #[test]
-    fn a_stream_that_nobody_publishes_is_shown_as_idle() {
-        let mut shard = samples::shard(0);
-        let mut stream = samples::stream(7, "live", "late");
-        (stream.publisher, stream.tracks) = (None, vec![]);
-        shard.streams.push(stream);
-        let shown = &shown(&[shard])[0];
-        assert_eq!(shown["publish"], json!({"active": false, "cid": ""}));
-        assert_eq!((&shown["video"], &shown["audio"]), (&Value::Null, &Value::Null));
-        assert_eq!((&shown["publisher"], &shown["tcUrl"]), (&Value::Null, &json!("")));
-        assert_eq!((&shown["clients"], &shown["viewers"]), (&json!(0), &json!([])));
-    }
-
-    #[test]
-    fn streams_come_in_the_order_of_their_names_whatever_their_core() {
-        let mut shards = vec![samples::shard(0), samples::shard(1)];
-        shards[0].streams.push(samples::stream(1, "live", "b"));
-        shards[0].streams.push(samples::stream(2, "film", "z"));
-        shards[1].streams.push(samples::stream(3, "live", "a"));
-        let urls: Vec<Value> = shown(&shards).into_iter().map(|one| one["url"].clone()).collect();
-        assert_eq!(urls, [json!("/film/z"), json!("/live/a"), json!("/live/b")]);
-    }
-}

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 
+use super::samples::transport::headend;
 use super::*;
 use crate::control::{CoreLink, Links};
 use crate::hub::Budget;
@@ -45,11 +46,10 @@ impl Reply {
     }
 }
 
-/// A control plane of cores that answer with [`samples::relay`] and whose hearts beat, but for
-/// `dead`.
-fn control_plane(dead: Option<usize>) -> Arc<State> {
+/// A control plane of cores that answer with `shards` and whose hearts beat, but for `dead`.
+fn control_plane(dead: Option<usize>, shards: Vec<ShardSnapshot>) -> Arc<State> {
     let mut links = Vec::new();
-    for (core, (stats, shard)) in samples::stats().into_iter().zip(samples::relay()).enumerate() {
+    for (core, (stats, shard)) in samples::stats().into_iter().zip(shards).enumerate() {
         let (requests_in, mut requests) = rtrb::RingBuffer::new(8);
         let (_, drain) = log::ring(Arc::clone(&stats));
         links.push(CoreLink::new(requests_in, Doorbell::new().unwrap(), Arc::clone(&stats), drain));
@@ -74,11 +74,15 @@ fn control_plane(dead: Option<usize>) -> Arc<State> {
 }
 
 fn ask_of(dead: Option<usize>, method: &str, path: &str) -> Reply {
+    ask_about(samples::relay(), dead, method, path)
+}
+
+fn ask_about(shards: Vec<ShardSnapshot>, dead: Option<usize>, method: &str, path: &str) -> Reply {
     let request = format!("{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let text = runtime.block_on(async {
         let (here, there) = UnixStream::pair().unwrap();
-        let api = Arc::new(Api::new(control_plane(dead)));
+        let api = Arc::new(Api::new(control_plane(dead, shards)));
         tokio::spawn(async { axum::serve(OnePeer(Some(there)), router(api)).await });
         here.writable().await.unwrap();
         assert_eq!(here.try_write(request.as_bytes()).unwrap(), request.len());
@@ -154,6 +158,28 @@ fn one_stream_and_one_client_are_found_by_their_ids() {
 }
 
 #[test]
+fn channels_are_a_list_of_their_own() {
+    let reply = get_json("/api/v1/channels?count=1");
+    assert_eq!((&reply["total"], &reply["channels"]), (&json!(0), &json!([])));
+    let reply = ask_about(headend(), None, "GET", "/api/v1/channels/").json();
+    assert_eq!((&reply["total"], &reply["channels"][0]["name"]), (&json!(1), &json!("iptv/news")));
+}
+
+#[test]
+fn a_list_has_all_that_is_measured_only_when_it_is_asked_for() {
+    for (path, is_full) in [
+        ("/api/v1/streams", false),
+        ("/api/v1/streams?analysis=0", false),
+        ("/api/v1/streams?analysis=1", true),
+        ("/api/v1/streams/8", true),
+    ] {
+        let reply = ask_about(headend(), None, "GET", path).json();
+        let streams = reply.get("stream").unwrap_or(&reply["streams"][0]);
+        assert_eq!(streams["inputs"][0]["transport"].is_object(), is_full, "{path}");
+    }
+}
+
+#[test]
 fn an_unknown_path_is_refused_in_the_envelope() {
     for path in ["/nothing", "/api/v1", "/api/v1/streams/7/more", "/api/v2/streams", "//"] {
         let reply = ask_of(None, "GET", path);
@@ -214,7 +240,7 @@ fn a_core_that_does_not_answer_is_left_out_and_said_to_be_silent() {
 #[test]
 fn the_root_lists_the_paths() {
     let reply = ask_of(None, "GET", "/");
-    for path in ["/api/v1/streams", "/api/v1/clients", "/metrics", "/healthz"] {
+    for path in ["/api/v1/streams", "/api/v1/channels", "/metrics", "/healthz"] {
         assert!(reply.body.contains(path), "{}", reply.body);
     }
 }

@@ -33,7 +33,7 @@ fn program(input: &InputSnapshot) -> Option<&Program> {
 
 /// Pictures and sound that a PMT names: it tells no more of them than their coding.
 fn named(program: &Program) -> Vec<TrackSnapshot> {
-    let (mut videos, mut audios) = (0_u8.., 0_u8..);
+    let (mut videos, mut audios) = (0..=u8::MAX, 0..=u8::MAX);
     let track = |stream: &EsInfo| {
         let (kind, index) = match stream.format.kind() {
             TrackKind::Video => ("video", videos.next()?),
@@ -61,5 +61,59 @@ fn codec(format: EsFormat) -> &'static str {
     match format.codec() {
         CodecId::Unknown => format.name(),
         codec => codec.api_name(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples::transport;
+    use super::super::sources;
+    use super::*;
+    use crate::shard::ShardSnapshot;
+
+    fn codecs(
+        shards: &[ShardSnapshot],
+        bridges: &[BridgeSnapshot],
+    ) -> Vec<(&'static str, u8, String)> {
+        let all = sources::by_stream(shards);
+        let tracks = of_transport(bridges.iter(), all.values().next().unwrap().main());
+        tracks.iter().map(|one| (one.kind, one.index, one.codec.to_owned())).collect()
+    }
+
+    fn row(kind: &'static str, index: u8, codec: &str) -> (&'static str, u8, String) {
+        (kind, index, codec.to_owned())
+    }
+
+    #[test]
+    fn what_is_taken_out_of_it_is_known_best() {
+        let bridges = [BridgeSnapshot { tracks: vec![], not_carried: vec![] }];
+        let bridges: Vec<_> = bridges.into_iter().chain(transport::bridge()).collect();
+        let tracks = codecs(&transport::headend(), &bridges);
+        assert_eq!(tracks, [row("video", 0, "H264"), row("audio", 0, "AAC")]);
+    }
+
+    #[test]
+    fn without_that_the_pmt_names_pictures_and_sound() {
+        let tracks = codecs(&transport::headend(), &[]);
+        assert_eq!(tracks, [row("video", 0, "H264"), row("audio", 0, "AC-4")]);
+    }
+
+    #[test]
+    fn the_program_is_the_one_of_the_url() {
+        let mut shards = transport::headend();
+        let input = &mut shards[0].channels[0].inputs[0];
+        let first = Program { program_number: 1, streams: vec![], ..transport::program() };
+        input.programs.insert(0, first);
+        assert_eq!(codecs(&shards, &[]), []);
+        shards[0].channels[0].inputs[0].url += "&pnr=3";
+        assert_eq!(codecs(&shards, &[]).len(), 2);
+    }
+
+    #[test]
+    fn more_tracks_than_have_numbers_are_left_out() {
+        let mut program = transport::program();
+        program.streams = vec![program.streams[1].clone(); 300];
+        let tracks = named(&program);
+        assert_eq!((tracks.len(), tracks[255].index), (256, 255));
     }
 }

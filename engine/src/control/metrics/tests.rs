@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::api::process::Usage;
-use super::super::api::samples;
+use super::super::api::samples::{self, transport};
 use super::*;
 
 /// Labels, in the order of their names.
@@ -158,6 +158,50 @@ fn the_names_are_these_and_stay() {
         "gauge corelay_viewers",
         "histogram corelay_relay_latency_seconds",
         "info corelay_build",
+        "counter corelay_channel_switches",
+        "counter corelay_input_datagrams",
+        "counter corelay_input_foreign_datagrams",
+        "counter corelay_input_kernel_drops",
+        "counter corelay_input_openings",
+        "counter corelay_input_switches",
+        "counter corelay_link_connections",
+        "counter corelay_output_bytes",
+        "counter corelay_output_datagrams",
+        "counter corelay_output_dropped_datagrams",
+        "counter corelay_output_late_datagrams",
+        "counter corelay_output_overrun_bytes",
+        "counter corelay_output_underruns",
+        "counter corelay_rtp_duplicate_packets",
+        "counter corelay_rtp_missing_packets",
+        "counter corelay_rtp_received_packets",
+        "counter corelay_rtp_recovered_packets",
+        "counter corelay_rtp_reordered_packets",
+        "counter corelay_rtp_too_late_packets",
+        "counter corelay_ts_bytes",
+        "counter corelay_ts_indicator_errors",
+        "counter corelay_ts_null_packets",
+        "counter corelay_ts_packets",
+        "counter corelay_ts_scrambled_packets",
+        "counter corelay_ts_section_errors",
+        "gauge corelay_channel_open",
+        "gauge corelay_input_on_air",
+        "gauge corelay_input_up",
+        "gauge corelay_link_up",
+        "gauge corelay_output_buffer_seconds",
+        "gauge corelay_output_up",
+        "gauge corelay_rtp_jitter_seconds",
+        "gauge corelay_rtp_lost_packets",
+        "gauge corelay_transport_streams_left_out",
+        "gauge corelay_ts_alarm_raised",
+        "gauge corelay_ts_bitrate_bits_per_second",
+        "gauge corelay_ts_in_sync",
+        "gauge corelay_ts_null_ratio",
+        "gauge corelay_ts_pat_interval_max_seconds",
+        "gauge corelay_ts_pcr_accuracy_max_seconds",
+        "gauge corelay_ts_pcr_interval_max_seconds",
+        "gauge corelay_ts_pcr_jitter_max_seconds",
+        "gauge corelay_ts_pmt_interval_max_seconds",
+        "gauge corelay_ts_pts_interval_max_seconds",
     ];
     expected.sort_by_key(|name| name.split_once(' ').unwrap().1);
     assert_eq!(names, expected);
@@ -272,10 +316,144 @@ fn beyond_a_thousand_streams_the_published_ones_stay() {
 
 #[test]
 fn no_label_names_a_connection() {
-    let allowed = ["app", "core", "direction", "form", "le", "name", "pool", "reason", "version"];
-    for (name, family) in read(&text(whole()).unwrap()) {
+    let allowed = [
+        "app",
+        "core",
+        "direction",
+        "form",
+        "indicator",
+        "input",
+        "le",
+        "link",
+        "name",
+        "output",
+        "pool",
+        "reason",
+        "stream",
+        "version",
+    ];
+    let mut whole = whole();
+    whole.shards[0].channels.push(transport::channel());
+    whole.shards[1].published.push(transport::publication("cam"));
+    for (name, family) in read(&text(whole).unwrap()) {
         for (_, labels, _) in &family.samples {
             assert!(labels.keys().all(|key| allowed.contains(&key.as_str())), "{name}: {labels:?}");
         }
     }
+}
+
+/// The value of a sample of `iptv/news`.
+fn of_news(families: &BTreeMap<String, Family>, name: &str, labels: &[(&str, &str)]) -> f64 {
+    let labels = [&[("stream", "iptv/news")], labels].concat();
+    value(families, &format!("corelay_{name}"), &labels)
+}
+
+fn with_headend() -> BTreeMap<String, Family> {
+    let mut whole = whole();
+    whole.shards[0].channels.push(transport::channel());
+    whole.stats[1].input_switches.set(2);
+    read(&text(whole).unwrap())
+}
+
+#[test]
+fn channels_and_their_inputs_have_series_by_number() {
+    let families = with_headend();
+    let first = |name| of_news(&families, name, &[("input", "1")]);
+    assert_eq!(value(&families, "corelay_input_switches_total", &[("core", "1")]), 2.0);
+    assert_eq!(of_news(&families, "channel_switches_total", &[]), 2.0);
+    assert_eq!(of_news(&families, "channel_open", &[]), 1.0);
+    assert_eq!((first("input_up"), first("input_on_air")), (1.0, 1.0));
+    assert_eq!(of_news(&families, "input_up", &[("input", "2")]), 0.0);
+    assert_eq!(of_news(&families, "input_on_air", &[("input", "2")]), 0.0);
+    assert_eq!((first("ts_packets_total"), first("ts_bytes_total")), (62_979.0, 11_840_052.0));
+    assert_eq!((first("ts_null_packets_total"), first("ts_null_ratio")), (6_297.0, 0.125));
+    assert_eq!((first("ts_bitrate_bits_per_second"), first("ts_in_sync")), (4e6, 1.0));
+    assert_eq!(first("ts_scrambled_packets_total"), 9.0);
+    assert_eq!(first("ts_section_errors_total"), 1.0);
+    assert_eq!(first("ts_pat_interval_max_seconds"), 0.1);
+    assert_eq!(first("ts_pmt_interval_max_seconds"), 0.101);
+    assert_eq!(first("ts_pts_interval_max_seconds"), 0.04);
+    assert_eq!(first("ts_pcr_interval_max_seconds"), 0.04);
+    assert_eq!(first("ts_pcr_jitter_max_seconds"), 0.0025);
+    assert_eq!(first("ts_pcr_accuracy_max_seconds"), 300.0 / 1e9);
+    assert_eq!((first("input_datagrams_total"), first("input_openings_total")), (9_004.0, 1.0));
+    assert_eq!(first("input_foreign_datagrams_total"), 4.0);
+    assert_eq!(first("input_kernel_drops_total"), 5.0);
+    assert_eq!((first("rtp_received_packets_total"), first("rtp_lost_packets")), (9_000.0, 3.0));
+    assert_eq!(first("rtp_missing_packets_total"), 5.0);
+    assert_eq!(first("rtp_reordered_packets_total"), 2.0);
+    assert_eq!(first("rtp_duplicate_packets_total"), 1.0);
+    assert_eq!(first("rtp_recovered_packets_total"), 2.0);
+    assert_eq!((first("rtp_too_late_packets_total"), first("rtp_jitter_seconds")), (0.0, 0.0015));
+}
+
+#[test]
+fn every_indicator_is_counted_and_has_an_alarm() {
+    let families = with_headend();
+    let of =
+        |name, indicator| of_news(&families, name, &[("input", "1"), ("indicator", indicator)]);
+    let name = "ts_indicator_errors_total";
+    assert_eq!((of(name, "1.4"), of(name, "1.1"), of(name, "2.3a")), (2.0, 0.0, 0.0));
+    assert_eq!((of("ts_alarm_raised", "1.4"), of("ts_alarm_raised", "3.4")), (1.0, 0.0));
+    let indicators = corelay_codecs::container::mpegts::analysis::Indicator::ALL.len();
+    assert_eq!(families["corelay_ts_alarm_raised"].samples.len(), 2 * indicators);
+}
+
+#[test]
+fn outputs_and_connections_have_series_by_number() {
+    let families = with_headend();
+    let output = |name| of_news(&families, name, &[("output", "1")]);
+    assert_eq!((output("output_up"), output("output_buffer_seconds")), (1.0, 0.1875));
+    assert_eq!(output("output_datagrams_total"), 8_990.0);
+    assert_eq!(output("output_bytes_total"), 11_880_000.0);
+    assert_eq!(output("output_late_datagrams_total"), 4.0);
+    let dropped = |reason| {
+        let labels = [("output", "1"), ("reason", reason)];
+        of_news(&families, "output_dropped_datagrams_total", &labels)
+    };
+    assert_eq!(["full", "no_buffers", "lost"].map(dropped), [1.0, 2.0, 3.0]);
+    let link = |name, link, way| of_news(&families, name, &[("link", link), ("direction", way)]);
+    assert_eq!((link("link_up", "1", "in"), link("link_up", "2", "out")), (1.0, 0.0));
+    assert_eq!(link("link_connections_total", "2", "out"), 3.0);
+}
+
+#[test]
+fn what_was_not_measured_has_no_sample() {
+    let mut whole = whole();
+    let mut channel = transport::channel();
+    let silent = &mut channel.inputs[0];
+    silent.state = crate::channel::input::InputState::Silent;
+    silent.health.bitrate_kbps = Some(0);
+    whole.shards[0].channels.push(channel);
+    // A connection knows no arrivals.
+    let (key, mut published) = transport::publication("cam");
+    published.analysis = transport::channel().inputs[0].analysis.clone();
+    whole.shards[1].published.push((key, published));
+    let families = read(&text(whole).unwrap());
+    let streams = |name: &str| {
+        let samples = &families[&format!("corelay_{name}")].samples;
+        samples.iter().map(|(_, labels, _)| labels["stream"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(streams("ts_null_ratio"), ["live/cam"]);
+    assert_eq!(streams("ts_pcr_interval_max_seconds"), ["live/cam"]);
+    assert_eq!(streams("ts_pcr_jitter_max_seconds"), [""; 0]);
+    assert_eq!(streams("ts_bitrate_bits_per_second").len(), 3);
+    assert_eq!(streams("input_datagrams"), ["iptv/news"]);
+}
+
+#[test]
+fn beyond_five_hundred_inputs_and_outputs_relays_are_left_out() {
+    let mut whole = whole();
+    for number in 0..200 {
+        let key = StreamKey::new("udp", &format!("239.1.1.{number}:1234"));
+        let channel = crate::channel::ChannelSnapshot { key, ..transport::channel() };
+        whole.shards[0].channels.push(channel);
+        whole.shards[0].published.push(transport::publication(&format!("a{number}")));
+    }
+    whole.shards[1].channels.push(transport::channel());
+    let families = read(&text(whole).unwrap());
+    // A channel has five; what is published has one.
+    assert_eq!(families["corelay_channel_open"].samples.len(), 1 + (500 - 200 - 5) / 5);
+    assert_eq!(value(&families, "corelay_transport_streams_left_out", &[]), 141.0);
+    assert_eq!(of_news(&families, "channel_open", &[]), 1.0);
 }

@@ -52,7 +52,10 @@ fn a_good_stream_is_in_health() {
     let mut rig = Rig::new();
     let before = rig.watch.health(rig.now);
     assert_eq!(before, crate::channel::select::Health::default());
-    rig.good(5_000);
+    rig.good(20);
+    let first = rig.watch.health(rig.now);
+    assert_eq!((first.last_pat, first.last_pmt), (Some(rig.now), Some(rig.now)));
+    rig.good(4_980);
     let health = rig.watch.health(rig.now);
     assert_eq!(health.last_packet, Some(rig.now));
     assert_eq!(health.heard_since, Some(Micros::from_millis(1_020)));
