@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use corelay_perf::bench::server::OtherServer;
 
+use crate::udp_commands;
+
 /// Load generator for live media relays: publishes and plays thousands of streams.
 #[derive(Parser)]
 #[command(version)]
@@ -26,6 +28,12 @@ pub(crate) enum Command {
     Instructions(InstructionsArguments),
     /// Send the same bytes to everybody who connects, without any protocol.
     Floor(FloorArguments),
+    /// Send transport streams of constant bit rate by UDP, as encoders do.
+    UdpSend(udp_commands::SendArguments),
+    /// Receive them behind a relay, and say what arrived, when, and how well it keeps to its clock.
+    UdpReceive(udp_commands::ReceiveArguments),
+    /// Relay datagrams and look at nothing.
+    UdpFloor(udp_commands::FloorArguments),
 }
 
 #[derive(Args)]

@@ -54,7 +54,7 @@ pub fn run(config: FloorConfig) -> anyhow::Result<()> {
 /// per beat.
 async fn serve(listener: &TcpListener, config: FloorConfig) -> io::Result<()> {
     let mut poller = Poller::new()?;
-    poller.add(listener.as_raw_fd(), 0, Watch::Listener)?;
+    poller.registry().add(listener.as_raw_fd(), 0, Watch::Listener)?;
     let mut players = Vec::new();
     let beat_bytes = config.kbit_s * 125.0 * config.interval.as_secs_f64();
     let shared_bytes = SHARED_BYTES.max(beat_bytes as usize);

@@ -2,7 +2,8 @@
 //!
 //! It speaks standard protocols only, so it can be pointed at any server: [`publish`] sends streams
 //! by RTMP, [`play`] watches them by RTMP, HTTP-FLV, WebSocket-FLV or as a plain HTTP body, with
-//! thousands of players on one thread. [`mod@bench`] puts the same loads on several servers in turn
+//! thousands of players on one thread; [`udp`] sends and receives transport streams by UDP.
+//! [`mod@bench`] puts the same loads on several servers in turn
 //! and compares them with each other and with [`floor`]; [`instructions`] compares the counts of
 //! the micro-benches with those stored.
 //!
@@ -10,8 +11,9 @@
 //! - Every run ends by itself: joining, measuring and closing have deadlines.
 //! - Most players only count bytes (`MSG_TRUNC`: the kernel throws the media away, nothing is
 //!   copied); a sample of them parses everything and gives the figures about time.
-//! - All times are microseconds of `CLOCK_MONOTONIC`, so that a publisher and a player on the same
-//!   machine, in whichever process, read the same clock.
+//! - Times are microseconds of `CLOCK_MONOTONIC`, those of datagrams nanoseconds of
+//!   `CLOCK_REALTIME`, so that a sender and a receiver on the same machine, in whichever process, read
+//!   the same clock.
 
 pub mod bench;
 pub mod client;
@@ -24,3 +26,4 @@ pub mod publish;
 pub mod stamp;
 pub mod sys;
 pub mod target;
+pub mod udp;

@@ -1,6 +1,7 @@
 //! The `corelay-perf` command.
 
 mod cli;
+mod udp_commands;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -30,6 +31,9 @@ fn main() -> ExitCode {
         Command::Bench(arguments) => bench(arguments),
         Command::Instructions(arguments) => instructions(&arguments),
         Command::Floor(arguments) => floor(&arguments),
+        Command::UdpSend(arguments) => udp_commands::send(&arguments),
+        Command::UdpReceive(arguments) => udp_commands::receive(&arguments),
+        Command::UdpFloor(arguments) => udp_commands::floor(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -113,10 +113,9 @@ pub fn numbered(template: &str, streams: usize) -> Vec<String> {
             return template.to_owned();
         }
         let (name, query) = template.split_at(template.find('?').unwrap_or(template.len()));
-        match name.strip_suffix(".flv") {
-            Some(stem) => format!("{stem}{index}.flv{query}"),
-            None => format!("{name}{index}{query}"),
-        }
+        let extension = [".flv", ".ts"].into_iter().find(|extension| name.ends_with(extension));
+        let (stem, extension) = name.split_at(name.len() - extension.map_or(0, str::len));
+        format!("{stem}{index}{extension}{query}")
     };
     (0..streams.max(1)).map(number).collect()
 }
@@ -151,6 +150,7 @@ mod tests {
             ["rtmp://h/live/a0?t=1", "rtmp://h/live/a1?t=1"]
         );
         assert_eq!(numbered("http://h/live/a.flv", 2)[1], "http://h/live/a1.flv");
+        assert_eq!(numbered("http://h/live/a.ts?t=1", 2)[1], "http://h/live/a1.ts?t=1");
         assert_eq!(numbered("http://h/{}/a.flv", 2)[1], "http://h/1/a.flv");
     }
 }

@@ -17,6 +17,22 @@ pub enum Protocol {
     WsFlv,
     /// A transport stream over HTTP, which is counted and not parsed.
     HttpTs,
+    /// Datagrams: every stream is sent on to one receiver.
+    Udp,
+}
+
+/// Where streams come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Feed {
+    /// RTMP publishers.
+    Publishers,
+    /// Transport streams of constant bit rate by UDP, a channel each.
+    Datagrams {
+        /// Bit rate of each in kbit/s.
+        kbit_s: u64,
+        /// Outputs by UDP keep to the streams' clocks, instead of sending what comes at once.
+        is_paced: bool,
+    },
 }
 
 /// The name of the case that lasts as long as the user asks.
@@ -52,7 +68,9 @@ impl Case {
 pub struct Load {
     /// How players play.
     pub protocol: Protocol,
-    /// Streams, each with a publisher of its own.
+    /// Where the streams come from.
+    pub feed: Feed,
+    /// Streams, each with a publisher or a sender of its own.
     pub streams: usize,
     /// Players, spread over the streams.
     pub players: usize,
@@ -75,6 +93,7 @@ impl Load {
     pub fn players(protocol: Protocol, players: usize) -> Self {
         Self {
             protocol,
+            feed: Feed::Publishers,
             streams: 1,
             players,
             shape: Shape::default(),
@@ -83,6 +102,15 @@ impl Load {
             churn_per_s: 0.0,
             sample: players.min(20),
             unpinned: false,
+        }
+    }
+
+    /// So many channels by UDP, each with one player.
+    pub fn channels(protocol: Protocol, channels: usize, kbit_s: u64, is_paced: bool) -> Self {
+        Self {
+            feed: Feed::Datagrams { kbit_s, is_paced },
+            streams: channels,
+            ..Self::players(protocol, channels)
         }
     }
 
@@ -97,6 +125,9 @@ impl Load {
             self.players = players_max;
             // Some are left that only count: those are the ones that come and go.
             self.sample = self.sample.min(players_max.div_ceil(2));
+            if matches!(self.feed, Feed::Datagrams { .. }) {
+                self.streams = self.players;
+            }
         }
         for (players, _) in &mut self.slow {
             *players = (*players).min(players_max);

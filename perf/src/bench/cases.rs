@@ -4,6 +4,7 @@ use corelay::hub::StreamKey;
 
 use super::case::{Case, Load, Protocol, SOAK};
 use super::server::{Contender, OtherServer, STREAM};
+use super::transport_cases;
 use crate::publish::Shape;
 
 /// How much of everything.
@@ -45,9 +46,11 @@ pub fn all(extent: Extent, others: &[OtherServer]) -> Vec<Case> {
     cases.extend(field.slow_players());
     if !extent.quick {
         cases.extend(field.sizes());
-        cases.push(Case { rounds: rounds.min(2), ..field.ingest("ingest 500", 500) });
+        cases.push(Case { rounds: 1, ..field.ingest("ingest 500", 500) });
+        cases.push(Case { rounds: rounds.min(2), ..field.across_cores() });
     }
-    cases.extend([field.two_cores(), field.across_cores()]);
+    cases.push(field.two_cores());
+    cases.extend(transport_cases::all(extent, rounds));
     cases
 }
 
@@ -223,7 +226,7 @@ impl Field<'_> {
 }
 
 /// The relay with one listener for RTMP.
-fn corelay(label: &str, settings: &str, cpus: &[usize]) -> Contender {
+pub(super) fn corelay(label: &str, settings: &str, cpus: &[usize]) -> Contender {
     relay(label, format!("rtmp.listen = [\"{ANY_PORT}\"]\n{settings}"), cpus)
 }
 
@@ -283,7 +286,7 @@ mod tests {
 
     #[test]
     fn across_cores_the_owner_of_the_stream_has_the_servers_cpu() {
-        let cases = all(extent(true), &[]);
+        let cases = all(extent(false), &[]);
         let case = cases.iter().find(|case| case.name == "across cores").unwrap();
         for contender in &case.contenders {
             let Contender::Corelay { cores, settings, .. } = contender else { panic!("no relay") };

@@ -25,6 +25,8 @@ pub struct Facts {
     pub corelay: String,
     /// nginx's version.
     pub nginx: String,
+    /// multicat's version, as Debian packages it.
+    pub multicat: String,
     /// Players per case at the most, where that was asked for: such figures are no record.
     pub players_max: Option<usize>,
     /// Window of each run in seconds.
@@ -50,6 +52,7 @@ impl Facts {
             kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
             corelay: output(&site.corelay.display().to_string(), &["--version"]),
             nginx: output("nginx", &["-v"]),
+            multicat: output("dpkg-query", &["-W", "-f", "multicat ${Version}", "multicat"]),
             players_max: config.players_max,
             window_s: window.as_secs_f64(),
             took_s: took.as_secs_f64().round(),

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use serde::Serialize;
 
-use super::case::{Case, Load};
+use super::analysis;
+use super::case::{Case, Feed, Load};
+use super::datagrams::{self, DatagramRun};
 use super::readings::{Readings, Sample};
 use super::server::{Contender, Server, Site};
 use crate::play::{self, Moment, PlayConfig, PlayResult};
@@ -49,6 +51,12 @@ pub struct Run {
     /// The server's system calls per second; absent where the kernel does not let them be counted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub syscalls_per_s: Option<f64>,
+    /// What was sent and received by UDP, where that is what players get.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub datagrams: Option<DatagramRun>,
+    /// Nanoseconds per packet, where that is what was measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ns_per_packet: Option<f64>,
     /// Memory and CPU while the window was open: up to 20 samples, or one a minute.
     pub samples: Vec<Sample>,
 }
@@ -65,7 +73,13 @@ pub fn measure(
     progress: &Progress,
 ) -> anyhow::Result<Run> {
     let load = &case.load;
-    let server = Server::start(contender, site, wire_kbit_s(load.shape))?;
+    if let Contender::Analysis(streams) = contender {
+        return analysis::measure(*streams, site.server_cpu);
+    }
+    if let Feed::Datagrams { kbit_s, is_paced } = load.feed {
+        return datagrams::measure(load, (kbit_s, is_paced), contender, site, window, progress);
+    }
+    let server = Server::start(contender, site, wire_kbit_s(load.shape), None)?;
     let publishing = publish(&server, load, site, window)?;
     std::thread::sleep(BEFORE_PLAYERS);
     let pids = server.pids();
@@ -93,6 +107,12 @@ pub fn measure(
 
 /// About how long one run of a case takes.
 pub fn estimate(load: &Load, contender: &Contender, window: Duration) -> Duration {
+    if matches!(contender, Contender::Analysis(_)) {
+        return analysis::ESTIMATE;
+    }
+    if matches!(load.feed, Feed::Datagrams { .. }) {
+        return STARTS_AND_ENDS + datagrams::AROUND_WINDOW + window;
+    }
     if load.players == 0 {
         return STARTS_AND_ENDS + BEFORE_PLAYERS + PUBLISHERS_SETTLE + window;
     }
@@ -104,7 +124,7 @@ pub fn estimate(load: &Load, contender: &Contender, window: Duration) -> Duratio
 }
 
 /// Twenty samples of a window, but not closer than a second and not further apart than a minute.
-fn sample_interval(window: Duration) -> Duration {
+pub(super) fn sample_interval(window: Duration) -> Duration {
     (window / 20).clamp(Duration::from_secs(1), Duration::from_secs(60))
 }
 
@@ -133,7 +153,7 @@ fn publish(
     Ok(Some(publishing))
 }
 
-fn play_config(
+pub(super) fn play_config(
     load: &Load,
     url: &str,
     window: Duration,
@@ -154,7 +174,7 @@ fn targets(url: &str, streams: usize) -> anyhow::Result<Vec<Target>> {
 }
 
 /// A window without players.
-fn only_publish(window: Duration, tell: &mut dyn FnMut(Moment)) -> PlayResult {
+pub(super) fn only_publish(window: Duration, tell: &mut dyn FnMut(Moment)) -> PlayResult {
     std::thread::sleep(PUBLISHERS_SETTLE);
     let started = Instant::now();
     tell(Moment::Opens);

@@ -7,9 +7,13 @@
 //! - The server runs on one CPU and the load on another (except where the case says otherwise).
 //! - A contender that fails gets a row that says why, and the others go on.
 
+pub mod analysis;
 pub mod case;
 pub mod cases;
+mod channels;
 mod chart;
+pub mod datagrams;
+pub mod delivery;
 pub mod facts;
 pub mod measure;
 pub mod plot;
@@ -21,6 +25,7 @@ pub mod row;
 pub mod server;
 pub mod tables;
 pub mod targets;
+mod transport_cases;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};

@@ -196,12 +196,8 @@ mod tests {
         let own = vec![std::process::id()];
         let mut readings = Readings::new(own, 0, Duration::from_millis(20));
         assert_eq!(readings.read(Moment::Opens, 1_000_000), None);
-        let started = std::time::Instant::now();
-        let mut samples = 0;
-        while started.elapsed() < Duration::from_millis(65) {
-            let passed = started.elapsed();
-            samples += usize::from(readings.read(Moment::Within(passed), 0).is_some());
-        }
+        let passed = (1..=65).map(Duration::from_millis);
+        let samples = passed.filter_map(|passed| readings.read(Moment::Within(passed), 0)).count();
         readings.read(Moment::Closes, 126_000_000);
         assert_eq!(samples, 3);
         let load = Load { players: 0, ..Load::players(Protocol::Rtmp, 0) };

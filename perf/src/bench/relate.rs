@@ -1,28 +1,33 @@
-//! Costs against the floor and against nginx-rtmp, once all rows are there.
+//! Costs against the floors, nginx-rtmp and multicat, once all rows are there.
 
 use super::row::Row;
 
-/// Fills in the ratios to the floor and to nginx-rtmp, once all rows are there.
+/// Fills in the ratios to the floors, to nginx-rtmp and to multicat, once all rows are there.
 pub fn relate(rows: &mut [Row]) {
     let floors: Vec<&Row> = rows.iter().filter(|row| row.is_floor() && row.rounds > 0).collect();
     let floor_players = floors.first().map(|row| row.players);
     let point = |row: &&Row| Some((row.burst_ms?, row.cpu_s_per_gbit));
     let mut floor: Vec<(f64, f64)> = floors.iter().filter_map(point).collect();
     floor.sort_by(|(a, _), (b, _)| a.total_cmp(b));
-    let nginx: Vec<(String, f64)> = rows
-        .iter()
-        .filter(|row| row.server == "nginx-rtmp" && row.rounds > 0)
-        .map(|row| (row.case.clone(), row.cpu_s_per_gbit))
-        .collect();
+    let costs_of = |server: &str| -> Vec<(String, f64)> {
+        let rows = rows.iter().filter(|row| row.server == server && row.rounds > 0);
+        rows.map(|row| (row.case.clone(), row.cpu_s_per_gbit)).collect()
+    };
+    let [nginx, multicat, datagram_floor] =
+        ["nginx-rtmp", "multicat", "datagram floor"].map(costs_of);
     for row in rows.iter_mut().filter(|row| row.rounds > 0) {
         let cost = row.cpu_s_per_gbit;
         // The floor is that of so many players of one stream; other loads have other floors.
         let comparable = FLOOR_CASES.contains(&row.case.as_str())
             && floor_players.is_some_and(|players| players == row.players);
         let at_burst = row.burst_ms.filter(|_| comparable).and_then(|ms| interpolate(&floor, ms));
-        row.floor_ratio = at_burst.map(|floor| cost / floor);
-        let own = nginx.iter().find(|(case, _)| *case == row.case);
-        row.nginx_ratio = own.map(|(_, nginx)| cost / nginx);
+        let against = |costs: &[(String, f64)]| {
+            let own = costs.iter().find(|(case, _)| *case == row.case);
+            own.map(|(_, other)| cost / other)
+        };
+        (row.nginx_ratio, row.multicat_ratio) = (against(&nginx), against(&multicat));
+        let floor_ratio = at_burst.map(|floor| cost / floor);
+        row.floor_ratio = floor_ratio.or_else(|| against(&datagram_floor));
     }
 }
 
@@ -78,10 +83,15 @@ mod tests {
             row("fan-out", "floor 40 ms", 0.1, 40.0),
             row("fan-out", "floor 14 ms", 0.2, 14.0),
             row("idle latency", "corelay", 3.0, 14.0),
+            row("udp-forward", "corelay", 0.3, 0.0),
+            row("udp-forward", "multicat", 1.0, 0.0),
+            row("udp-forward", "datagram floor", 0.25, 0.0),
         ];
         relate(&mut rows);
         assert!((rows[0].floor_ratio.unwrap() - 1.1).abs() < 1e-9);
         assert!((rows[0].nginx_ratio.unwrap() - 0.5).abs() < 1e-9);
         assert_eq!((rows[4].floor_ratio, rows[4].nginx_ratio), (None, None));
+        assert!((rows[5].floor_ratio.unwrap() - 1.2).abs() < 1e-9);
+        assert_eq!((rows[5].multicat_ratio, rows[5].nginx_ratio), (Some(0.3), None));
     }
 }

@@ -7,19 +7,24 @@ use std::path::Path;
 use anyhow::Context;
 use serde::Serialize;
 
+use super::datagrams::DatagramRun;
 use super::facts::Facts;
 use super::measure::Run;
 use super::row::Row;
-use super::{plot, tables, targets};
+use super::{delivery, plot, tables, targets};
 
 /// One line about one run, while the bench goes on.
 pub fn run_line(round: usize, label: &str, run: &Run) -> String {
     let latency = run.play.latency_us.map_or_else(String::new, |latency| {
         format!(", p50 {:.2} p99 {:.2} ms", latency.p50 / 1e3, latency.p99 / 1e3)
     });
+    if let Some(ns) = run.ns_per_packet {
+        return format!("  {round} {label:<16} {ns:.1} ns a packet");
+    }
+    let udp = run.datagrams.as_ref().map_or_else(String::new, DatagramRun::words);
     let bursts = run.play.burst_ms.map_or_else(String::new, |ms| format!(" at {ms:.0} ms"));
     format!(
-        "  {round} {label:<16} {:.4} CPU-s/Gbit{bursts}{latency}, other work {:.0} %",
+        "  {round} {label:<16} {:.4} CPU-s/Gbit{bursts}{latency}{udp}, other work {:.0} %",
         run.cpu_s_per_gbit,
         run.foreign_cpu.unwrap_or(0.0) * 100.0,
     )
@@ -56,14 +61,15 @@ fn put(folder: &Path, name: &str, text: &str) -> anyhow::Result<()> {
 
 fn markdown(facts: &Facts, tables: &str, verdicts: &str, plots: &[String]) -> String {
     let mut text = String::from("# corelay under load\n\n");
-    let Facts { command, date, cpu, cpus, kernel, corelay, nginx, .. } = facts;
+    let Facts { command, date, cpu, cpus, kernel, corelay, nginx, multicat, .. } = facts;
     let _ = writeln!(text, "`{command}`, {date} UTC, {:.0} s.\n", facts.took_s);
     let _ =
         writeln!(text, "- {cpus} CPUs, {cpu}, Linux {kernel}; load average {}", facts.load_average);
-    let _ = writeln!(text, "- {corelay}; {nginx}");
+    let _ = writeln!(text, "- {corelay}; {nginx}; {multicat}");
     let _ =
         writeln!(text, "- each run {} s; servers on one CPU, load on another\n", facts.window_s);
     text.push_str(tables::LEGEND);
+    text.push_str(delivery::LEGEND);
     text.push_str(tables);
     if !verdicts.is_empty() {
         let _ = writeln!(text, "\n## Targets\n\n{verdicts}");

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::case::{Case, Protocol, SOAK};
+use super::delivery::Delivery;
 use super::measure::Run;
 use super::readings::Growth;
 use super::server::Contender;
@@ -15,7 +16,7 @@ pub struct Row {
     pub case: String,
     /// The contender.
     pub server: String,
-    /// `rtmp`, `http-flv` or `ws-flv`; `tcp` for the floor.
+    /// `rtmp`, `http-flv`, `ws-flv`, `http-ts` or `udp`; `tcp` for the floor of those over TCP.
     pub protocol: String,
     /// Streams.
     pub streams: usize,
@@ -35,6 +36,9 @@ pub struct Row {
     pub floor_ratio: Option<f64>,
     /// The same against nginx-rtmp in the same case.
     pub nginx_ratio: Option<f64>,
+    /// The same against multicat in the same case.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub multicat_ratio: Option<f64>,
     /// Share of one CPU that the server used.
     pub cpu_share: f64,
     /// CPU seconds in user mode within the window.
@@ -85,6 +89,12 @@ pub struct Row {
     /// The server's system calls per second; absent where the kernel does not let them be counted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub syscalls_per_s: Option<f64>,
+    /// What came of datagrams, where players get such.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delivery: Option<Delivery>,
+    /// Nanoseconds per packet, where that is what was measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ns_per_packet: Option<f64>,
     /// How the memory went on in a long run: of the last round whose window had samples enough.
     pub growth: Option<Growth>,
     /// What went wrong, if something did.
@@ -121,6 +131,7 @@ impl Row {
             (_, Protocol::HttpFlv) => "http-flv",
             (_, Protocol::WsFlv) => "ws-flv",
             (_, Protocol::HttpTs) => "http-ts",
+            (_, Protocol::Udp) => "udp",
         };
         Self {
             case: case.name.to_owned(),
@@ -157,6 +168,8 @@ impl Row {
             switches_voluntary_per_s: median(&|run| run.switches_voluntary_per_s),
             switches_involuntary_per_s: median(&|run| run.switches_involuntary_per_s),
             syscalls_per_s: optional(&runs, |run| run.syscalls_per_s),
+            delivery: Delivery::of(&runs),
+            ns_per_packet: optional(&runs, |run| run.ns_per_packet),
             // The other cases are too short for a slope: they show what is taken once.
             growth: runs.iter().rev().find_map(|run| Growth::of(&run.samples)).filter(|_| soaks),
             errors,
@@ -177,7 +190,7 @@ impl Row {
 }
 
 impl Quantiles {
-    fn of(runs: &[Run], summary: impl Fn(&Run) -> Option<Summary>) -> Option<Self> {
+    pub(super) fn of(runs: &[Run], summary: impl Fn(&Run) -> Option<Summary>) -> Option<Self> {
         let all: Vec<_> = runs.iter().filter_map(summary).collect();
         let at = |figure: &dyn Fn(&Summary) -> f64| median(all.iter().map(figure));
         (!all.is_empty()).then(|| Self {
@@ -194,7 +207,7 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
     Spread::of(&values.collect::<Vec<_>>()).median
 }
 
-fn optional(runs: &[Run], figure: impl Fn(&Run) -> Option<f64>) -> Option<f64> {
+pub(super) fn optional(runs: &[Run], figure: impl Fn(&Run) -> Option<f64>) -> Option<f64> {
     let values: Vec<f64> = runs.iter().filter_map(figure).collect();
     (!values.is_empty()).then(|| Spread::of(&values).median)
 }

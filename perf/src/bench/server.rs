@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail, ensure};
 
 use super::case::Protocol;
+use super::channels::Channels;
 use crate::sys::{process, threads};
 
 /// Who is measured.
@@ -29,6 +30,12 @@ pub enum Contender {
     Nginx,
     /// [`crate::floor`], at an interval in milliseconds.
     Floor(f64),
+    /// multicat, one process for each channel.
+    Multicat,
+    /// [`crate::udp::floor`].
+    DatagramFloor,
+    /// No server: the relay's analysis of so many streams, within this process.
+    Analysis(usize),
     /// Any other server.
     Other(OtherServer),
 }
@@ -74,6 +81,10 @@ impl Contender {
             Self::Corelay { label, .. } => label.clone(),
             Self::Nginx => "nginx-rtmp".to_owned(),
             Self::Floor(interval_ms) => format!("floor {interval_ms} ms"),
+            Self::Multicat => "multicat".to_owned(),
+            Self::DatagramFloor => "datagram floor".to_owned(),
+            Self::Analysis(1) => "corelay, 1 stream".to_owned(),
+            Self::Analysis(streams) => format!("corelay, {streams} streams"),
             Self::Other(server) => server.name.clone(),
         }
     }
@@ -94,18 +105,26 @@ pub struct Site {
 
 /// A running server. Dropping it ends it.
 pub struct Server {
-    child: Child,
+    /// Its processes, without their own children.
+    children: Vec<Child>,
     /// Addresses it takes RTMP at.
     rtmp: Vec<String>,
     http: Option<String>,
 }
 
 impl Server {
-    /// Starts one and waits until it serves. `kbit_s` is what the floor sends to each player.
+    /// Starts one and waits until it serves. `kbit_s` is what the floor sends to each player;
+    /// `channels` are what comes in by UDP.
     ///
     /// # Errors
-    /// It is not installed, does not start or does not say where it listens.
-    pub fn start(contender: &Contender, site: &Site, kbit_s: f64) -> anyhow::Result<Self> {
+    /// It is not installed, does not start or does not say where it listens, or it cannot do what
+    /// is asked of it.
+    pub fn start(
+        contender: &Contender,
+        site: &Site,
+        kbit_s: f64,
+        channels: Option<&Channels>,
+    ) -> anyhow::Result<Self> {
         let label = contender.label();
         let cpus = match contender {
             Contender::Corelay { cores, .. } => cores.clone(),
@@ -114,10 +133,10 @@ impl Server {
         match contender {
             Contender::Corelay { settings, cores, .. } => {
                 let path = site.scratch.join("corelay.toml");
-                fs::write(
-                    &path,
-                    format!("{CORELAY_SETTINGS}cores.data = {cores:?}\n{settings}\n"),
-                )?;
+                let tables = channels.map(|channels| channels.settings(STREAM)).unwrap_or_default();
+                let text =
+                    format!("{CORELAY_SETTINGS}cores.data = {cores:?}\n{settings}\n{tables}");
+                fs::write(&path, text)?;
                 let mut command = Command::new(&site.corelay);
                 command.arg("--config").arg(path);
                 Self::start_announcing(command, &cpus, &label)
@@ -138,6 +157,17 @@ impl Server {
                 command.arg("-e").arg(site.scratch.join("nginx.log"));
                 Self::start_silent(command, &cpus, &label, port, None, site)
             }
+            Contender::Multicat => {
+                let commands = channels.context("multicat relays datagrams only")?.multicat();
+                let children = commands.map(|command| spawn(command, &cpus, &label));
+                let children = children.collect::<anyhow::Result<_>>()?;
+                Ok(Self { children, rtmp: Vec::new(), http: None })
+            }
+            Contender::DatagramFloor => {
+                let channels = channels.context("the floor relays datagrams only")?;
+                Self::start_announcing(channels.floor(site.server_cpu)?, &cpus, &label)
+            }
+            Contender::Analysis(_) => bail!("the analysis is no server"),
             Contender::Other(server) => {
                 let mut command = Command::new("sh");
                 command.args(["-c", &format!("exec {}", server.command)]);
@@ -152,7 +182,7 @@ impl Server {
         command.stdout(Stdio::piped());
         let mut child = spawn(command, cpus, label)?;
         let output = child.stdout.take().context("its output is piped")?;
-        let mut server = Self { child, rtmp: Vec::new(), http: None };
+        let mut server = Self { children: vec![child], rtmp: Vec::new(), http: None };
         let mut lines = BufReader::new(output).lines().map_while(Result::ok);
         let mut ready = false;
         for line in lines.by_ref() {
@@ -193,10 +223,12 @@ impl Server {
         command.stdout(log.try_clone()?).stderr(log);
         let child = spawn(command, cpus, label)?;
         let address = |port| format!("127.0.0.1:{port}");
-        let mut server = Self { child, rtmp: vec![address(rtmp)], http: http.map(address) };
+        let mut server =
+            Self { children: vec![child], rtmp: vec![address(rtmp)], http: http.map(address) };
         let deadline = Instant::now() + START_LIMIT;
         while !listens() {
-            if let Some(status) = server.child.try_wait()? {
+            let ended = server.children.iter_mut().find_map(|child| child.try_wait().transpose());
+            if let Some(status) = ended.transpose()? {
                 bail!("{label} ended with {status}; its log is in {}", site.scratch.display());
             }
             ensure!(Instant::now() < deadline, "{label} does not listen on port {rtmp}");
@@ -220,12 +252,13 @@ impl Server {
             Protocol::HttpFlv => Some(format!("http://{}/{STREAM}.flv", http?)),
             Protocol::WsFlv => Some(format!("ws://{}/{STREAM}.flv", http?)),
             Protocol::HttpTs => Some(format!("http://{}/{STREAM}.ts", http?)),
+            Protocol::Udp => None,
         }
     }
 
     /// Its processes.
     pub fn pids(&self) -> Vec<u32> {
-        process::family(self.child.id())
+        self.children.iter().flat_map(|child| process::family(child.id())).collect()
     }
 }
 
@@ -234,7 +267,9 @@ impl Drop for Server {
         for pid in self.pids().into_iter().rev() {
             process::kill(pid);
         }
-        let _ = self.child.wait();
+        for child in &mut self.children {
+            let _ = child.wait();
+        }
     }
 }
 

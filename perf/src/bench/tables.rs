@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::delivery;
 use super::row::{Quantiles, Row};
 
 /// Two tables per case: what the players got and what it cost, and how the server was doing.
@@ -16,8 +17,17 @@ pub fn of(rows: &[Row]) -> String {
             lines.extend(of_case.iter().map(|row| cells(row)));
             aligned(&lines)
         };
-        let service = table(&SERVICE_HEADINGS, service);
-        let _ = write!(text, "\n## {case}\n\n{service}\n{}", table(&SERVER_HEADINGS, server));
+        let _ = write!(text, "\n## {case}\n\n");
+        let has = |of: fn(&Row) -> bool| of_case.iter().any(|row| of(row));
+        if has(|row| row.ns_per_packet.is_some()) {
+            text.push_str(&table(&COST_HEADINGS, cost));
+        } else {
+            text.push_str(&match has(|row| row.delivery.is_some()) {
+                true => table(&delivery::HEADINGS, delivery::cells),
+                false => table(&SERVICE_HEADINGS, service),
+            });
+            let _ = write!(text, "\n{}", table(&SERVER_HEADINGS, server));
+        }
         for row in of_case {
             remarks(row, &mut text);
         }
@@ -41,6 +51,10 @@ fn service(row: &Row) -> Vec<String> {
         format!("{:.0}", row.delivered_mbps),
         format!("{} / {} / {} / {}", row.failed, row.left_early, row.closed, row.drops),
     ]
+}
+
+fn cost(row: &Row) -> Vec<String> {
+    vec![row.server.clone(), number(row.ns_per_packet, 1)]
 }
 
 fn server(row: &Row) -> Vec<String> {
@@ -120,6 +134,8 @@ const SERVICE_HEADINGS: [&str; 10] = [
     "Mbit/s",
     "failed / left early / closed / dropped",
 ];
+
+const COST_HEADINGS: [&str; 2] = ["what", "ns a packet"];
 
 const SERVER_HEADINGS: [&str; 9] = [
     "server",

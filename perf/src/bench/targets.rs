@@ -2,6 +2,7 @@
 
 use super::row::{Quantiles, Row};
 use super::tables::aligned;
+use super::transport_cases::FORWARD;
 
 /// One target.
 struct Target {
@@ -42,7 +43,7 @@ fn targets(rows: &[Row]) -> Vec<Target> {
     let small = |players: &str| cost(&format!("players {players} small"), "corelay");
     let gap_p99 = |case: &str| Some(find(case, "corelay")?.interarrival_us?.p99);
     let target = |what, limit, value| Target { what, limit, value };
-    vec![
+    let mut all = vec![
         target("RTMP at 40 ms, cost x floor", 1.15, floor("fan-out", "corelay 40 ms")),
         target("RTMP at 120 ms, cost x floor", 1.15, floor("fan-out", "corelay 120 ms")),
         target("RTMP at 350 ms, cost x floor", 1.15, floor("fan-out", "corelay 350 ms")),
@@ -106,6 +107,35 @@ fn targets(rows: &[Row]) -> Vec<Target> {
         target("ingest of 500, cost x nginx", 0.4, nginx("ingest 500", "corelay")),
         target("peers not beaten in cost and p50", 0.0, not_beaten(rows, |all| all.p50)),
         target("peers not beaten in cost and p99", 0.0, not_beaten(rows, |all| all.p99)),
+    ];
+    all.extend(of_transport_streams(&find));
+    all
+}
+
+fn of_transport_streams<'a>(find: &dyn Fn(&str, &str) -> Option<&'a Row>) -> Vec<Target> {
+    let forward = find(FORWARD, "corelay");
+    let delivery = forward.and_then(|row| row.delivery.as_ref());
+    let target = |what, limit, value| Target { what, limit, value };
+    let beyond_1_ms =
+        |case: &str| Some(1.0 - find(case, "corelay")?.delivery.as_ref()?.within_1_ms?);
+    let analysis = |what: &str| find("analysis", what)?.ns_per_packet;
+    vec![
+        target("UDP forward, lost and altered", 0.0, {
+            delivery.map(|delivery| (delivery.lost + delivery.altered) as f64)
+        }),
+        target("UDP forward, share of a core", 0.25, forward.map(|row| row.cpu_share)),
+        target("UDP forward, cost x multicat", 0.35, forward.and_then(|row| row.multicat_ratio)),
+        target("UDP forward, residence p50 us", 100.0, {
+            delivery.and_then(|delivery| delivery.residence_p50_us)
+        }),
+        target("UDP forward, residence p99 us", 1_000.0, {
+            delivery.and_then(|delivery| delivery.residence_p99_us)
+        }),
+        target("UDP paced, 1 output: share beyond 1 ms", 0.001, beyond_1_ms("udp-paced 1")),
+        target("UDP paced, 20 outputs: share beyond 1 ms", 0.001, beyond_1_ms("udp-paced 20")),
+        target("UDP paced, 100 outputs: share beyond 1 ms", 0.001, beyond_1_ms("udp-paced 100")),
+        target("analysis of 1 stream, ns a packet", 30.0, analysis("corelay, 1 stream")),
+        target("analysis of 100 streams, ns a packet", 30.0, analysis("corelay, 100 streams")),
     ]
 }
 
@@ -127,6 +157,7 @@ fn not_beaten(rows: &[Row], quantile: fn(&Quantiles) -> f64) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bench::delivery::Delivery;
 
     #[test]
     fn targets_of_cases_that_were_not_run_are_left_out() {
@@ -143,6 +174,27 @@ mod tests {
         assert!(missed.contains("missed"), "{missed}");
         row.nginx_ratio = Some(0.4);
         assert!(table(&[row]).contains("reached"));
+    }
+
+    #[test]
+    fn datagrams_are_judged_by_what_came_of_them() {
+        let delivery = Delivery { lost: 1, within_1_ms: Some(0.998), ..Delivery::default() };
+        let row = |case: &str| Row {
+            case: case.to_owned(),
+            server: "corelay".to_owned(),
+            rounds: 1,
+            cpu_share: 0.2,
+            delivery: Some(delivery.clone()),
+            ..Row::default()
+        };
+        let text = table(&[row(FORWARD), row("udp-paced 20")]);
+        let verdict = |what: &str| {
+            let line = text.lines().find(|line| line.contains(what)).unwrap();
+            line.contains("reached")
+        };
+        assert!(!verdict("lost and altered") && verdict("share of a core"), "{text}");
+        assert!(!verdict("20 outputs"), "{text}");
+        assert_eq!(text.lines().count(), 5, "{text}");
     }
 
     #[test]

@@ -159,7 +159,7 @@ impl Generated {
 }
 
 /// Bytes without zeros, so that no start code arises.
-fn noise(bytes: usize) -> Vec<u8> {
+pub(crate) fn noise(bytes: usize) -> Vec<u8> {
     let mut state = 0x9E37_79B9_7F4A_7C15_u64;
     let mut next = || {
         state ^= state << 13;
@@ -187,9 +187,9 @@ fn configuration_record() -> Vec<u8> {
 
 /// A sequence parameter set (ITU-T H.264 7.3.2.1.1) put down bit by bit: Constrained Baseline,
 /// level 3.1, 80 x 45 macroblocks without cropping, picture order count type 2, no VUI.
-const SPS: &[u8] = &[0x67, 0x42, 0xC0, 0x1F, 0xDA, 0x01, 0x40, 0x16, 0xE4];
+pub(crate) const SPS: &[u8] = &[0x67, 0x42, 0xC0, 0x1F, 0xDA, 0x01, 0x40, 0x16, 0xE4];
 /// Its picture parameter set: the first, CAVLC, one slice group.
-const PPS: &[u8] = &[0x68, 0xCE, 0x3C, 0x80];
+pub(crate) const PPS: &[u8] = &[0x68, 0xCE, 0x3C, 0x80];
 const WIDTH: u32 = 1280;
 const HEIGHT: u32 = 720;
 const NAL_IDR: u8 = 0x65;

@@ -29,6 +29,7 @@ use driver::Driver;
 use source::Source;
 
 pub use generated::Shape;
+pub(crate) use generated::{PPS, SPS, noise};
 
 /// What is published, where, and how long.
 #[derive(Clone, Debug)]

@@ -6,3 +6,4 @@ pub mod process;
 pub mod socket;
 pub mod syscalls;
 pub mod threads;
+pub mod udp;

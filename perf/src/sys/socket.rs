@@ -84,11 +84,16 @@ pub fn read_stamped(fd: RawFd, buffer: &mut [u8]) -> io::Result<(usize, u64)> {
     // SAFETY: the header points at live buffers with their lengths.
     let taken = unsafe { libc::recvmsg(fd, &mut message, libc::MSG_DONTWAIT) };
     let bytes = outcome(taken)?;
-    Ok((bytes, arrival_us(&message).unwrap_or_else(clock::now_us)))
+    let arrived_us = arrival_ns(&message).and_then(|realtime_ns| {
+        let realtime_us = i64::try_from(realtime_ns / 1_000).ok()?;
+        u64::try_from(realtime_us - clock::realtime_minus_monotonic_us()).ok()
+    });
+    Ok((bytes, arrived_us.unwrap_or_else(clock::now_us)))
 }
 
-/// The kernel's stamp among the control data that `recvmsg` left in `message`.
-fn arrival_us(message: &libc::msghdr) -> Option<u64> {
+/// The kernel's stamp among the control data that `recvmsg` left in `message`, in nanoseconds of
+/// `CLOCK_REALTIME`.
+pub(super) fn arrival_ns(message: &libc::msghdr) -> Option<u64> {
     // SAFETY: recvmsg has set the control length to what it wrote, and the buffer still lives; the
     // macros stay within it.
     let mut control = unsafe { libc::CMSG_FIRSTHDR(message) };
@@ -100,8 +105,7 @@ fn arrival_us(message: &libc::msghdr) -> Option<u64> {
             // for certain.
             let time: libc::timespec =
                 unsafe { libc::CMSG_DATA(control).cast::<libc::timespec>().read_unaligned() };
-            let realtime_us = time.tv_sec * 1_000_000 + time.tv_nsec / 1_000;
-            return u64::try_from(realtime_us - clock::realtime_minus_monotonic_us()).ok();
+            return u64::try_from(time.tv_sec * 1_000_000_000 + time.tv_nsec).ok();
         }
         // SAFETY: as above.
         control = unsafe { libc::CMSG_NXTHDR(message, control) };
