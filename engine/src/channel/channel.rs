@@ -209,6 +209,11 @@ impl Channel {
         }
     }
 
+    fn close_input(&mut self, index: usize) {
+        self.inputs[index].input.close();
+        self.links.want(Leg::Input(index), false);
+    }
+
     fn close(&mut self, env: &mut Environment<'_>) {
         if !std::mem::replace(&mut self.is_open, false) {
             return;
@@ -321,7 +326,7 @@ impl Channel {
 
     /// Looks whether another input should be on air.
     pub(super) fn decide(&mut self, env: &mut Environment<'_>) {
-        if !self.is_open || self.inputs.len() < 2 {
+        if !self.is_open || self.inputs.len() < 2 || self.selector.next_due() > env.now {
             return;
         }
         let Self { inputs, healths, .. } = self;
@@ -329,13 +334,17 @@ impl Channel {
         healths.extend(inputs.iter_mut().map(|source| source.input.health(env.now)));
         match self.selector.decide(&self.healths, env.now) {
             Decision::Stay => self.path.prepare(None),
-            Decision::Switch { to, at_entry_until, why } => {
-                self.open_input(to, env);
-                if env.now >= at_entry_until {
-                    self.path.switch(to, env.hub, env.now);
-                    self.note_switch(to, why, env);
-                } else {
-                    self.path.prepare(Some((to, why)));
+            Decision::Switch { to, at_entry_until, why } if env.now >= at_entry_until => {
+                self.path.switch(to, env.hub, env.now);
+                self.note_switch(to, why, env);
+            }
+            Decision::Switch { to, why, .. } => self.path.prepare(Some((to, why))),
+        }
+        if self.settings.standby == Standby::Cold {
+            for index in 0..self.inputs.len() {
+                match self.selector.wants_open(index) {
+                    true => self.open_input(index, env),
+                    false => self.close_input(index),
                 }
             }
         }
@@ -426,10 +435,6 @@ impl Channel {
             self.settings.inputs[to]
         );
         self.log(Level::WARN, &text, env);
-        if self.settings.standby == Standby::Cold && to != 0 {
-            // The one that it left is watched, so that it can be gone back to.
-            self.open_input(0, env);
-        }
     }
 
     fn tell_input(&mut self, index: usize, env: &mut Environment<'_>) {

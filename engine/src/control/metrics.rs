@@ -1,9 +1,9 @@
 //! `/metrics`: OpenMetrics text for Prometheus, made anew for every scrape.
 //!
 //! Invariants
-//! - Labels are bounded: core, form, direction, reason, pool, indicator; application and name for streams
-//!   that exist, up to a limit; a stream with the number of an input, output or link, up to a limit; never
-//!   the address of a peer.
+//! - Labels are bounded: core, form, direction, reason, pool, indicator; application and name for
+//!   streams that exist, up to a limit; a stream with the number of an input, output or link, up to
+//!   a limit; never the address of a peer.
 //! - A counter never goes back: a scrape in which a core did not answer has no latencies.
 
 pub(super) mod latency;

@@ -92,12 +92,12 @@ pub struct RtpReport {
 
 /// A transport stream, as a probe prints it and the API shows it.
 ///
-/// Rates, shares and longest times are those of [`seconds`](Self::seconds); counts are those since the
-/// look began, or since the input was made.
+/// Rates, shares and longest times are those of [`seconds`](Self::seconds); counts are those since
+/// the look began, or since the input was made.
 #[derive(Clone, Debug, Serialize)]
 pub struct StreamReport {
-    /// All of a probe's look; of what goes on running, the last complete second or so. By the stream's
-    /// own clock for connections and files.
+    /// All of a probe's look; of what goes on running, the last complete second or so. By the
+    /// stream's own clock for connections and files.
     pub seconds: f64,
     /// `arrival`, or `pcr` where the stream's own clock told the time.
     pub timed_by: &'static str,
@@ -105,8 +105,8 @@ pub struct StreamReport {
     pub packets: u64,
     /// Rate, in kbit/s.
     pub kbps: f64,
-    /// Rate of the slowest second, in kbit/s; absent when there was none, and where only the last one is
-    /// looked at.
+    /// Rate of the slowest second, in kbit/s; absent when there was none, and where only the last
+    /// one is looked at.
     pub kbps_min: Option<f64>,
     /// Rate of the fastest second, in kbit/s.
     pub kbps_max: Option<f64>,

@@ -81,8 +81,8 @@ struct Rtp {
 /// What the choice between inputs is made by.
 #[derive(Debug, PartialEq, Serialize)]
 struct Condition {
-    /// Milliseconds without a packet, to a quarter of a second; null for connections, before the first
-    /// packet, and while it is closed.
+    /// Milliseconds without a packet, to a quarter of a second; null for connections, before the
+    /// first packet, and while it is closed.
     quiet_ms: Option<u64>,
     in_sync: bool,
     /// How old the newest PAT was when the newest packet came, in milliseconds.

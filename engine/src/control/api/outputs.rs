@@ -80,6 +80,8 @@ struct Pacing {
 /// A connection that we make: an input's, or one that is sent the stream.
 #[derive(Debug, Serialize)]
 pub(super) struct Link<'a> {
+    /// From 1, as in metrics.
+    number: usize,
     url: Cow<'a, str>,
     /// `in` or `out`.
     direction: &'static str,
@@ -136,8 +138,9 @@ impl Pacing {
 }
 
 impl<'a> Link<'a> {
-    pub(super) fn of(link: &'a LinkSnapshot) -> Self {
+    pub(super) fn of(number: usize, link: &'a LinkSnapshot) -> Self {
         Self {
+            number,
             url: place::shown(&link.url),
             direction: if link.is_input { "in" } else { "out" },
             connected: link.is_connected,

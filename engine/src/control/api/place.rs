@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 /// A URL without its query, where keys and passwords are. What follows a `#` stays: settings.
 ///
-/// A user name has no place in a URL of the configuration; one that a client sent is left out too, and
-/// told by its colon from the interface in `udp://eth1@239.1.1.1`.
+/// A user name has no place in a URL of the configuration; one that a client sent is left out too,
+/// and told by its colon from the interface in `udp://eth1@239.1.1.1`.
 pub(in crate::control) fn shown(url: &str) -> Cow<'_, str> {
     let (place, options) = match url.find('#') {
         Some(at) => url.split_at(at),

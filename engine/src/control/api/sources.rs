@@ -2,8 +2,8 @@
 //! streams under its name.
 //!
 //! Invariants
-//! - Inputs are numbered from 1, as in the log: those of the channel in the order of preference, behind
-//!   them what is published. A channel's input keeps its number.
+//! - Inputs are numbered from 1, as in the log: those of the channel in the order of preference,
+//!   behind them what is published. A channel's input keeps its number.
 
 use std::collections::BTreeMap;
 
@@ -108,8 +108,8 @@ impl<'a> Source<'a> {
         self.input.socket.is_some()
     }
 
-    /// How long nothing has come, in milliseconds, to a quarter of a second; `None` where that is not
-    /// known.
+    /// How long nothing has come, in milliseconds, to a quarter of a second; `None` where that is
+    /// not known.
     pub(in crate::control) fn quiet_ms(&self) -> Option<u64> {
         let InputSnapshot { state, health, analysis, .. } = self.input;
         // The analyser of a socket that is open is told the time; the one of a connection is not.

@@ -45,8 +45,8 @@ pub(super) struct Stream<'a> {
     publisher: Option<Publisher<'a>>,
     /// Where it is watched, by core.
     viewers: Vec<Viewers>,
-    /// All tracks, the two above included. Of a transport stream that nobody had to open yet: those that
-    /// its PMT names, by their coding alone.
+    /// All tracks, the two above included. Of a transport stream that nobody had to open yet: those
+    /// that its PMT names, by their coding alone.
     tracks: Cow<'a, [TrackSnapshot]>,
     /// What viewers who cannot take packets do not get of a transport stream.
     not_carried: Vec<NotCarried<'a>>,
@@ -126,7 +126,8 @@ pub(super) fn sorted(shards: &[ShardSnapshot]) -> Vec<&StreamSnapshot> {
     streams
 }
 
-/// The API's view of some streams; `is_full`: with everything that is measured of transport streams.
+/// The API's view of some streams; `is_full`: with everything that is measured of transport
+/// streams.
 pub(super) fn describe<'a>(
     streams: &[&'a StreamSnapshot],
     shards: &'a [ShardSnapshot],
@@ -200,7 +201,7 @@ fn one<'a>(
         not_carried: not_carried(bridges()),
         inputs: sources.inputs().iter().map(|source| Input::of(source, is_full)).collect(),
         outputs: (1..).zip(outputs).map(|(n, one)| Output::of(n, one, is_full)).collect(),
-        links: links.iter().map(Link::of).collect(),
+        links: (1..).zip(links).map(|(n, one)| Link::of(n, one)).collect(),
         failover: channel.map(Failover::of),
         units: stream.units,
         log_bytes: watched.iter().map(|(_, here)| here.log_bytes).sum(),

@@ -1,5 +1,5 @@
-//! The tracks of a transport stream: what is taken out of it for viewers that cannot take packets, or
-//! else what its PMT names.
+//! The tracks of a transport stream: what is taken out of it for viewers that cannot take packets,
+//! or else what its PMT names.
 
 use std::borrow::Cow;
 

@@ -1,9 +1,11 @@
 //! Channels and transport streams: what comes in, what is wrong with it, what goes out.
 //!
 //! Invariants
-//! - `input`, `output` and `link` are numbers from 1, in the order of the configuration; the API says
-//!   what they stand for. What is published under a stream's name has the numbers behind its channel's.
-//! - What was not measured has no sample: intervals before the first window, jitter of a connection.
+//! - `input`, `output` (datagrams) and `link` (connections, of inputs too) are numbers from 1, each
+//!   in the order of the configuration; the API says what they stand for. What is published under a
+//!   stream's name has the numbers behind its channel's inputs.
+//! - What was not measured has no sample: intervals before the first window, jitter of a
+//!   connection.
 //! - `indicator` is the number in TR 101 290: indicators that come later bring values, not names.
 
 use std::fmt;
@@ -226,13 +228,13 @@ const COUNTERS: [(&str, &str, Counter); 15] = [
     ("ts_packets", "Transport stream packets received.", |one| {
         Some(one.input.analysis.totals.packets)
     }),
-    ("ts_bytes", "Bytes of these packets.", |one| {
+    ("ts_bytes", "Bytes of transport stream packets received.", |one| {
         Some(one.input.analysis.totals.packets.saturating_mul(PACKET_SIZE as u64))
     }),
-    ("ts_null_packets", "Null packets among them.", |one| {
+    ("ts_null_packets", "Null packets received.", |one| {
         Some(one.input.analysis.totals.null_packets)
     }),
-    ("ts_scrambled_packets", "Scrambled packets among them.", |one| {
+    ("ts_scrambled_packets", "Scrambled packets received.", |one| {
         Some(one.input.analysis.totals.scrambled_packets)
     }),
     ("ts_section_errors", "Sections that are cut, too long or nonsense.", |one| {
@@ -275,7 +277,9 @@ const COUNTERS: [(&str, &str, Counter); 15] = [
 
 const OUTPUT_COUNTERS: [(&str, &str, OutputCounter); 5] = [
     ("output_datagrams", "Datagrams sent.", |one| Some(one.counters.datagrams)),
-    ("output_bytes", "Bytes of their payload.", |one| Some(one.counters.bytes)),
+    ("output_bytes", "Payload bytes of datagrams sent, RTP headers included.", |one| {
+        Some(one.counters.bytes)
+    }),
     ("output_late_datagrams", "Datagrams whose time was over; paced outputs.", |one| {
         one.pacer.map(|pacer| pacer.late)
     }),

@@ -1,5 +1,5 @@
-//! Puts the measurement of a transport stream into its report: of all that a probe has looked at, or of
-//! an input or output that is running.
+//! Puts the measurement of a transport stream into its report: of all that a probe has looked at,
+//! or of an input or output that is running.
 
 use std::time::Duration;
 

@@ -101,7 +101,8 @@ fn the_written_pat_is_what_the_specification_says() {
 fn versions_count_what_the_written_pat_says_and_no_other_change() {
     let mut filter = ProgramFilter::new(2);
     let mut stream = TestStream::new();
-    let rows: [(u8, &[(u16, u16)], u8); 5] = [
+    type Row = (u8, &'static [(u16, u16)], u8);
+    let rows: [Row; 5] = [
         (31, &[(1, 0x20), (2, 0x21)], 31),
         // Another program changes: the version stays.
         (0, &[(1, 0x22), (2, 0x21)], 31),

@@ -77,6 +77,12 @@ impl Lock {
         self.depth / 2
     }
 
+    /// There is no place for more than this.
+    pub(super) fn limit_depth(&mut self, depth: i64) {
+        self.depth = self.depth.min(depth.max(TICKS_PER_MS));
+        self.regulator = Regulator::new(self.depth);
+    }
+
     pub(super) fn is_free_running(&self) -> bool {
         matches!(self.state, State::Unlocked { is_free: true, .. })
     }
@@ -112,16 +118,22 @@ impl Pacer {
     /// Takes a packet that has a PCR.
     pub(super) fn on_clock_packet(&mut self, packet: &[u8; PACKET_SIZE], position: u64, now: i64) {
         let packet = Packet::new(packet);
-        let Some(field) = packet.adaptation_field().filter(|_| packet.has_sync()) else { return };
+        let is_sound = packet.has_sync() && !packet.has_transport_error();
+        let Some(field) = packet.adaptation_field().filter(|_| is_sound) else { return };
         let Some(pcr) = field.pcr() else { return };
         if !self.listens_to(packet.pid(), now) {
             return;
         }
-        self.lock.seen = now;
         let Some(reference) = self.lock.reference else {
+            self.lock.seen = now;
             return self.refer_to(pcr, position, self.schedule.time_at(position));
         };
         let step = pcr.since(reference.pcr);
+        if step == 0 && !field.is_discontinuity() {
+            // The same packet again, or a clock that stands still: none at all.
+            return;
+        }
+        self.lock.seen = now;
         let by_clock = reference.stream.saturating_add(step);
         let follows = !field.is_discontinuity() && (1..=STEP_MAX).contains(&step);
         match self.lock.state {
@@ -235,14 +247,18 @@ impl Pacer {
         self.refer_to(pcr, position, end.stream);
     }
 
-    /// Looks whether the packets from `first` to `end`, whose times are known now, are too late.
+    /// Looks whether the packets from `first` to the one with the PCR, whose times are known now, are
+    /// too late.
     fn check_late(&mut self, first: u64, end: u64, now: i64) {
-        let due = self.clock.wall_at(self.schedule.time_at(first));
-        let lateness = now.saturating_sub(due);
-        if first >= end || lateness <= 0 {
+        let lateness =
+            |position| now.saturating_sub(self.clock.wall_at(self.schedule.time_at(position)));
+        // The ones before the PCR may have left by a guess.
+        let (lateness, is_end_late) = (lateness(first.min(end)), lateness(end) > 0);
+        if lateness <= 0 {
             return;
         }
-        self.late_until = self.schedule.position_at(self.clock.stream_at(now)).min(end);
+        let in_time = self.schedule.position_at(self.clock.stream_at(now)).min(end);
+        self.late_until = if is_end_late { end + 1 } else { in_time };
         if lateness < LATENESS_MIN {
             return;
         }

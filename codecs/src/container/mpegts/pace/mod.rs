@@ -46,18 +46,20 @@ use schedule::Schedule;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Time from the arrival of a packet that is neither early nor late to its departure, in us:
-    /// 1,000 to 10,000,000, default 200,000. It must cover the jitter and one PCR interval.
+    /// 1,000 to 10,000,000, default 200,000. It should cover the jitter and one PCR interval; where it
+    /// does not, departures move once.
     pub depth_us: u64,
     /// Packets of a datagram: 1 to 348, default 7, which fit an Ethernet frame.
     pub packets_per_datagram: usize,
-    /// Most bytes that are held; default 8 MiB. At least two datagrams are. The depth must fit in at
-    /// the stream's rate.
+    /// Most bytes that are held; default 8 MiB. At least two datagrams are. A depth that does not
+    /// fit in at the stream's rate becomes what fits.
     pub bytes_max: usize,
     /// The buffer is too full when even the latest arrivals wait longer than this, in us: at least
     /// twice the depth; default 0, which is four times the depth.
     pub overrun_us: u64,
     /// Packets leave by the rate of before when no PCR has come for so long, in us; default 100,000,
-    /// the longest interval that the standard allows.
+    /// the longest interval that the standard allows. With a depth of more than this they are in
+    /// time all the same.
     pub extrapolate_us: u64,
     /// A datagram that is due and not full waits this long for more packets, in us; default 50,000.
     pub linger_us: u64,
@@ -271,8 +273,7 @@ impl Pacer {
         // It came no longer after the PCR than the last push did, and leaves about so much later.
         let arrived = self.last_push.saturating_sub(clock_seen).max(0);
         let latest = last.stream.saturating_add(arrived).saturating_add(self.lock.slack());
-        let is_silent = clock_seen.saturating_add(ticks(self.settings.extrapolate_us));
-        let from = is_silent.min(self.clock.wall_at(last.stream));
+        let from = clock_seen.saturating_add(ticks(self.settings.extrapolate_us));
         (time.min(latest), Some(from))
     }
 
@@ -316,6 +317,8 @@ impl Pacer {
         self.drop_oldest(excess.min(self.packets.len()));
         if let Some(due) = self.due() {
             self.set_anew(now.saturating_sub(due).min(0));
+            let newest = self.clock.wall_at(self.time_of(self.end() - 1).0);
+            self.lock.limit_depth(newest.saturating_sub(now));
         }
         let (dropped, kept) = packets.split_at(packets.len().saturating_sub(places));
         self.counters.overrun_bytes += (dropped.len() * PACKET_SIZE) as u64;

@@ -226,6 +226,17 @@ mod tests {
     }
 
     #[test]
+    fn a_guess_can_be_limited_and_nothing_else() {
+        let mut limited = schedule();
+        limited.limit(20, 2_100);
+        assert_eq!(times(&limited, &[5, 10, 15, 20]), [1_500, 2_000, 2_050, 2_100]);
+        limited.limit(20, 9_000);
+        assert_eq!(times(&limited, &[20]), [2_100]);
+        limited.limit(20, 0);
+        assert_eq!(times(&limited, &[10, 20]), [2_000, 2_000]);
+    }
+
+    #[test]
     fn a_line_redraws_what_arrivals_gave() {
         let arrivals = || {
             let mut schedule = Schedule::default();

@@ -100,6 +100,18 @@ impl Scanner {
     /// Takes whole packets and calls `on_entry` with the offset in `packets`, in bytes, of every
     /// packet at which a viewer may start. Bytes behind the last whole packet are not looked at.
     pub fn packets(&mut self, packets: &[u8], mut on_entry: impl FnMut(usize)) {
+        self.scan(packets, |_, offset| on_entry(offset));
+    }
+
+    /// As [`packets`](Self::packets), and hands out with each offset what a viewer that starts there
+    /// gets first: [`tables`](Self::tables) as they were at that point of the stream, however many
+    /// follow in the same call. Where the entry is proved by a later packet, at that packet.
+    pub fn packets_and_tables(&mut self, packets: &[u8], mut on_entry: impl FnMut(usize, Bytes)) {
+        self.scan(packets, |scanner, offset| on_entry(offset, scanner.tables()));
+    }
+
+    #[inline]
+    fn scan(&mut self, packets: &[u8], mut on_entry: impl FnMut(&Self, usize)) {
         let packets = packets.as_chunks::<PACKET_SIZE>().0;
         let mut candidate = None;
         for (index, packet) in packets.iter().enumerate() {
@@ -114,10 +126,10 @@ impl Scanner {
             let offset = index * PACKET_SIZE;
             if uses & USE_VIDEO != 0 {
                 if let Some(offset) = self.video_packet(packet, offset, &mut candidate) {
-                    on_entry(offset);
+                    on_entry(self, offset);
                 }
             } else if self.other_packet(packet, uses) {
-                on_entry(offset);
+                on_entry(self, offset);
             }
         }
         self.packets += packets.len() as u64;
@@ -128,9 +140,10 @@ impl Scanner {
     /// first program first; as received, so that the counters of the next ones in the stream go on
     /// from them. At most 64 packets; empty before the first PAT.
     ///
-    /// They are those at the end of the last call of [`packets`](Self::packets): where tables stand
-    /// between an entry and the end of that call, a viewer meets them twice, with equal counters,
-    /// which is legal.
+    /// They are those at the end of the last call of [`packets`](Self::packets). A viewer that starts
+    /// at an entry in front of that end meets tables behind the entry twice: with one of each the
+    /// counters are equal, which is legal, with several they go back. Where calls are that long, use
+    /// [`packets_and_tables`](Self::packets_and_tables).
     ///
     /// Cost: a copy after each packet of a table, otherwise a reference count.
     pub fn tables(&self) -> Bytes {

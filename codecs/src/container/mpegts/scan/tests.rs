@@ -196,6 +196,18 @@ fn sound_without_times_is_entered_by_the_clock_or_else_at_every_start() {
 }
 
 #[test]
+fn sound_may_carry_the_clock_itself() {
+    let mut stream = TestStream::new();
+    stream.sections(0, &pat(0, &[(1, 0x20)]));
+    stream.sections(0x20, &pmt(1, 0, 0x101, &[(0x0F, 0x101, &[])]));
+    for count in 0..20 {
+        let field = Field { random_access: false, pcr: Some(count * 2_700_000) };
+        stream.pes(0x101, field, &[0, 0, 1, 0xC0, 0, 0, 0x80, 0, 0, 9, 9]);
+    }
+    assert_eq!(entries(&stream.take(), 7).len(), 4);
+}
+
+#[test]
 fn without_tables_there_is_no_entry() {
     let mut scanner = Scanner::new();
     let pictures: Vec<u8> = packets(H264)
@@ -244,6 +256,29 @@ fn a_viewer_that_starts_with_the_tables_sees_counters_go_on() {
 }
 
 #[test]
+fn a_viewer_that_starts_at_an_entry_gets_the_tables_in_front_of_it() {
+    let mut stream = TestStream::new();
+    for picture in 0..40_u64 {
+        stream.sections(0, &pat(0, &[(1, 0x20)]));
+        stream.sections(0x20, &pmt(1, 0, VIDEO_PID, &[(AVC, VIDEO_PID, &[])]));
+        let field = Field { random_access: picture % 4 == 0, pcr: Some(picture * 1_080_000) };
+        let time = picture * 3_600 + 90_000;
+        stream.pes(VIDEO_PID, field, &pes(0xE0, time, time, &[0; 500]));
+    }
+    let stream = stream.take();
+    let mut found = 0;
+    Scanner::new().packets_and_tables(&stream, |offset, tables| {
+        let mut analyser = Analyser::new(analysis::Settings::default());
+        analyser.packets(&[&tables, &stream[offset..]].concat(), 0);
+        let totals = analyser.snapshot().totals;
+        assert_eq!(totals.counter_errors + totals.repeated_packets, 0, "{offset}");
+        assert_eq!(tables, stream[offset - 2 * PACKET_SIZE..offset]);
+        found += 1;
+    });
+    assert_eq!(found, 10);
+}
+
+#[test]
 fn the_newest_packets_of_each_table_are_kept_and_no_old_version() {
     let mut stream = TestStream::new();
     let mut scanner = Scanner::new();
@@ -275,6 +310,21 @@ fn the_newest_packets_of_each_table_are_kept_and_no_old_version() {
     stream.sections(0, &pat(3, &[(1, 0x20)]));
     scanner.packets(&stream.take(), |_| {});
     assert_eq!(scanner.tables().len(), 2 * PACKET_SIZE);
+}
+
+#[test]
+fn a_table_that_becomes_shorter_leaves_no_section_of_its_old_version() {
+    let programs: Vec<_> = (1..=300).map(|number| (number, 0x100 + number)).collect();
+    let mut stream = TestStream::new();
+    let mut scanner = Scanner::new();
+    stream.sections(0, &pat(0, &programs));
+    let long = stream.take();
+    scanner.packets(&long, |_| {});
+    assert_eq!(scanner.tables(), long);
+    stream.sections(0, &pat(1, &programs[..1]));
+    let short = stream.take();
+    scanner.packets(&short, |_| {});
+    assert_eq!(scanner.tables(), short);
 }
 
 #[test]

@@ -131,7 +131,8 @@ fn check_continuity(sent: &Sent) {
     // By PID, the clock last: how far times are in front of the time that passed, in ms.
     let mut leads: [Option<i64>; 3] = [None; 3];
     let mut check = |index: usize, time: u64, at_us: u64| {
-        let lead = timestamp::difference(time, at_us * 9 / 100 & 0x1_FFFF_FFFF) / 90;
+        let passed = timestamp::wrap((at_us * 9 / 100) as i64);
+        let lead = timestamp::difference(time, passed) / 90;
         let last = leads[index].replace(lead).unwrap_or(lead);
         assert!((lead - last).abs() <= 100, "{index} at {at_us} us: {last} ms to {lead} ms");
     };

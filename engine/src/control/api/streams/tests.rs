@@ -121,10 +121,10 @@ fn a_transport_stream_is_shown_with_what_brings_it_and_where_it_goes() {
     assert_eq!(
         shown["links"],
         json!([
-            {"url": "http://h/x.ts?...", "direction": "in", "connected": true,
-             "connections": 3, "why": null},
-            {"url": "rtmp://origin/live/news?...", "direction": "out", "connected": false,
-             "connections": 3, "why": "nobody listens"},
+            {"number": 1, "url": "http://h/x.ts?...", "direction": "in",
+             "connected": true, "connections": 3, "why": null},
+            {"number": 2, "url": "rtmp://origin/live/news?...", "direction": "out",
+             "connected": false, "connections": 3, "why": "nobody listens"},
         ])
     );
     assert_eq!(shown["failover"]["switches"], 2);
