@@ -1,6 +1,6 @@
 //! A headend on the wire: its stream in datagrams, in real time, with whatever can go wrong with it.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
@@ -126,7 +126,6 @@ pub const TX1: (&str, &str) = ("tx1", "10.72.0.2");
 /// The second address on the first cable.
 pub const TX0_OTHER: (&str, &str) = ("tx0", "10.71.0.3");
 pub const TX0_V6: (&str, &str) = ("tx0", "fd71::2");
-pub const ANY: Ipv4Addr = Ipv4Addr::UNSPECIFIED;
 
 fn run(
     socket: &UdpSocket,

@@ -579,9 +579,11 @@ fn too_much_at_once_drops_the_oldest_and_keeps_the_depth() {
 fn memory_is_bounded_and_the_newest_packets_are_kept() {
     let bytes_max = 1_000 * PACKET_SIZE;
     let settings = Settings { depth_us: 10 * SECOND, bytes_max, ..Settings::default() };
-    for (burst, pushes) in [(7, 3_000), (300, 100), (3_333, 20)] {
+    let cases = [(7, 3_000, true), (7, 3_000, false), (300, 100, true), (3_333, 20, true)];
+    for (burst, pushes, is_clocked) in cases {
         let mut rig = Rig::new(settings);
         let mut source = Source::new();
+        source.is_clocked = is_clocked;
         for _ in 0..pushes {
             let now_us = source.time_us();
             let packets = source.packets(burst);
