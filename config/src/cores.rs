@@ -22,6 +22,8 @@ pub struct Cores {
     /// How often the input of a publisher that nobody watches is read. Milliseconds, 0 to 1000; 0:
     /// as it arrives.
     pub unwatched_read_ms: u64,
+    /// Whether data cores run with real-time priority (SCHED_FIFO).
+    pub realtime: bool,
     /// A core whose heartbeat stands still for this long is rung awake. Milliseconds, 10 to 60000.
     pub heartbeat_ms: u64,
     /// Slots of the media lane of each ring from one core to another. 64 to 1048576.
@@ -53,6 +55,7 @@ impl Cores {
             idle: section.choice("idle", [("park", Idle::Park), ("spin", Idle::Spin)]),
             spin_us: section.integer("spin_us", 1..=1_000_000),
             unwatched_read_ms: section.integer("unwatched_read_ms", 0..=1_000),
+            realtime: section.boolean("realtime"),
             heartbeat_ms: section.integer("heartbeat_ms", 10..=60_000),
             ring_media_slots: section.integer("ring_media_slots", 64..=1_048_576),
             ring_control_slots: section.integer("ring_control_slots", 64..=1_048_576),

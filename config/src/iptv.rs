@@ -32,6 +32,15 @@ pub struct Iptv {
     pub retry_min_ms: u64,
     /// The longest such wait. Milliseconds, 10 to 3600000.
     pub retry_max_ms: u64,
+    /// From the first attempt at an address of a peer to its connection. Milliseconds, 100 to
+    /// 600000.
+    pub connect_timeout_ms: u64,
+    /// What an HTTP server may take for its answer, or an RTMP server for its consent, counted from
+    /// the end of `connect_timeout_ms`. Milliseconds, 100 to 600000.
+    pub answer_timeout_ms: u64,
+    /// How long a connection that is pulled from may bring nothing. Milliseconds, 0 (for ever) to
+    /// 600000.
+    pub silence_timeout_ms: u64,
     /// When an input is left for another.
     pub failover: Failover,
     /// Relays by URL: `http://host/udp/group:port`.
@@ -106,6 +115,9 @@ impl Iptv {
             rejoin_s: section.integer("rejoin_s", 0..=86_400),
             retry_min_ms: section.integer("retry_min_ms", 10..=600_000),
             retry_max_ms: section.integer("retry_max_ms", 10..=3_600_000),
+            connect_timeout_ms: section.integer("connect_timeout_ms", 100..=600_000),
+            answer_timeout_ms: section.integer("answer_timeout_ms", 100..=600_000),
+            silence_timeout_ms: section.integer("silence_timeout_ms", 0..=600_000),
             failover: section.section("failover", Failover::read),
             udpxy: section.section("udpxy", Udpxy::read),
         }

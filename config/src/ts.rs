@@ -24,6 +24,11 @@ pub struct Ts {
     /// Largest picture or audio frame. Bytes, 64 KiB to 64 MiB.
     #[serde(serialize_with = "bytes::serialize")]
     pub access_unit_bytes_max: usize,
+    /// Longest time between two clock references (PCR) of a transport stream that is made here.
+    /// Milliseconds, 10 to 100.
+    pub pcr_interval_ms: u32,
+    /// Longest time between two PATs, and two PMTs, of such a stream. Milliseconds, 20 to 1000.
+    pub tables_interval_ms: u32,
 }
 
 impl Ts {
@@ -35,6 +40,8 @@ impl Ts {
             unsynced_bytes_max: section.bytes("unsynced_bytes_max", 1 << 10..=1 << 30),
             program_number: section.integer("program_number", 0..=65_535),
             access_unit_bytes_max: section.bytes("access_unit_bytes_max", 64 << 10..=64 << 20),
+            pcr_interval_ms: section.integer("pcr_interval_ms", 10..=100),
+            tables_interval_ms: section.integer("tables_interval_ms", 20..=1_000),
         }
     }
 }

@@ -79,7 +79,8 @@ fn assert_same(what: &str, got: &[u8], sent: &[u8]) {
 /// What an RTP receiver sees: the packets, after every header was checked.
 fn assert_rtp(heard: &[Heard]) -> Vec<u8> {
     let first = &heard[0];
-    let field = |one: &Heard, at: usize| u32::from_be_bytes(one.payload[at..at + 4].try_into().unwrap());
+    let field =
+        |one: &Heard, at: usize| u32::from_be_bytes(one.payload[at..at + 4].try_into().unwrap());
     let sequence = |one: &Heard| u16::from_be_bytes([one.payload[2], one.payload[3]]);
     let mut packets = Vec::new();
     for (number, one) in heard.iter().enumerate() {
@@ -164,9 +165,15 @@ fn a_group_leaves_as_another_one_byte_for_byte_and_is_there_for_viewers() {
 }
 
 /// Sends a stream into a channel for three seconds, and compares what comes out.
-fn assert_passes(network: &Network, from: (&str, &str), groups: [&str; 2], carriage: Carriage) -> Relay {
+fn assert_passes(
+    network: &Network,
+    from: (&str, &str),
+    groups: [&str; 2],
+    carriage: Carriage,
+) -> Relay {
     let [to, out] = groups;
-    let input = format!("{}://rx0@{to}", if carriage == Carriage::RtpDisturbed { "rtp" } else { "udp" });
+    let input =
+        format!("{}://rx0@{to}", if carriage == Carriage::RtpDisturbed { "rtp" } else { "udp" });
     let relay = start(&channel("iptv/one", &input, &[&format!("udp://rx1@{out}#ttl=3")]), 1);
     let listener = Listener::join(network.sender(), "tx1", out);
     let feed = Feed::start(network.sender(), from, to, carriage, headend(2, 5_000_000));
@@ -181,15 +188,18 @@ fn assert_passes(network: &Network, from: (&str, &str), groups: [&str; 2], carri
 
 #[test]
 fn rtp_that_comes_late_and_twice_leaves_in_order_and_whole() {
-    netns::inside("rtp_that_comes_late_and_twice_leaves_in_order_and_whole", |network: &Network| {
-        let groups = ["239.1.1.2:1234", "239.2.0.3:1234"];
-        let relay = assert_passes(network, TX0, groups, Carriage::RtpDisturbed);
-        let stream = relay.stream("iptv", "one").unwrap();
-        let rtp = &stream["inputs"][0]["rtp"];
-        assert_eq!(rtp["lost"], 0, "{rtp:#}");
-        assert!(rtp["duplicates"].as_u64() > Some(20), "{rtp:#}");
-        assert!(rtp["reordered"].as_u64() > Some(20), "{rtp:#}");
-    });
+    netns::inside(
+        "rtp_that_comes_late_and_twice_leaves_in_order_and_whole",
+        |network: &Network| {
+            let groups = ["239.1.1.2:1234", "239.2.0.3:1234"];
+            let relay = assert_passes(network, TX0, groups, Carriage::RtpDisturbed);
+            let stream = relay.stream("iptv", "one").unwrap();
+            let rtp = &stream["inputs"][0]["rtp"];
+            assert_eq!(rtp["lost"], 0, "{rtp:#}");
+            assert!(rtp["duplicates"].as_u64() > Some(20), "{rtp:#}");
+            assert!(rtp["reordered"].as_u64() > Some(20), "{rtp:#}");
+        },
+    );
 }
 
 #[test]
@@ -211,8 +221,11 @@ fn packets_with_parity_leave_without_it() {
 #[test]
 fn groups_on_one_port_and_senders_of_one_group_do_not_mix() {
     netns::inside("groups_on_one_port_and_senders_of_one_group_do_not_mix", |network: &Network| {
-        let inputs =
-            ["udp://rx0@239.1.2.1:1234", "udp://rx0@239.1.2.2:1234", "udp://rx0@232.1.2.3:1234#src=10.71.0.2"];
+        let inputs = [
+            "udp://rx0@239.1.2.1:1234",
+            "udp://rx0@239.1.2.2:1234",
+            "udp://rx0@232.1.2.3:1234#src=10.71.0.2",
+        ];
         let outputs = ["239.2.2.1:1234", "239.2.2.2:1234", "239.2.2.3:1234"];
         let settings: String = (inputs.iter().zip(outputs).enumerate())
             .map(|(number, (input, output))| {
@@ -318,7 +331,8 @@ fn ffmpeg_sends_udp_and_rtp_and_ffprobe_reads_what_leaves() {
         for (format, port) in [("mpegts", 1234), ("rtp_mpegts", 1234)] {
             let scheme = if format == "mpegts" { "udp" } else { "rtp" };
             let size = if format == "mpegts" { 1_316 } else { 1_328 };
-            let to = format!("{scheme}://239.1.3.2:{port}?pkt_size={size}&localaddr=10.71.0.2&ttl=2");
+            let to =
+                format!("{scheme}://239.1.3.2:{port}?pkt_size={size}&localaddr=10.71.0.2&ttl=2");
             let sender = send_with_ffmpeg(network, &relay, format, &to);
             let from = "udp://239.2.3.1:1234?localaddr=10.72.0.2";
             assert_probed_there(network, &relay, from);
@@ -376,7 +390,10 @@ fn is_member(group: [u8; 4]) -> bool {
 fn sockets_on(port: u16) -> usize {
     let wanted = format!(":{port:04X} ");
     let table = std::fs::read_to_string("/proc/net/udp").unwrap();
-    table.lines().filter(|line| line.split(" 0").next().is_some() && line[..22].contains(&wanted)).count()
+    table
+        .lines()
+        .filter(|line| line.split(" 0").next().is_some() && line[..22].contains(&wanted))
+        .count()
 }
 
 #[test]
@@ -389,8 +406,13 @@ fn a_channel_on_demand_is_joined_while_it_is_watched() {
              open = \"demand\"
              linger_ms = 800",
         );
-        let feed =
-            Feed::start(network.sender(), TX0, "239.1.4.1:1234", Carriage::Raw, headend(5, 3_000_000));
+        let feed = Feed::start(
+            network.sender(),
+            TX0,
+            "239.1.4.1:1234",
+            Carriage::Raw,
+            headend(5, 3_000_000),
+        );
         thread::sleep(Duration::from_millis(500));
         let is_joined = || is_member([239, 1, 4, 1]) && sockets_on(1234) == 1;
         assert!(!is_member([239, 1, 4, 1]) && sockets_on(1234) == 0, "nobody watches");
@@ -424,7 +446,8 @@ fn groups_are_served_as_udpxy_does() {
         let one = channel("iptv/one", "udp://rx0@239.1.5.1:4000", &[]);
         let relay = start(&format!("{settings}{one}"), 1);
         let sender = network.sender();
-        let send = |to, carriage, seed| Feed::start(sender, TX0, to, carriage, headend(seed, 3_000_000));
+        let send =
+            |to, carriage, seed| Feed::start(sender, TX0, to, carriage, headend(seed, 3_000_000));
         let feeds = [
             send("239.3.0.1:5000", Carriage::Raw, 1),
             send("239.3.0.2:5001", Carriage::Rtp, 2),
@@ -530,7 +553,11 @@ fn post_with_ffmpeg(relay: &Relay, method: &str, name: &str) -> Peer {
     let (path, url) = (Media::AudioVideo.path(), relay.ts_url("live", name));
     let input = ["-v", "warning", "-nostdin", "-re", "-stream_loop", "-1", "-i"];
     let output = ["-c", "copy", "-f", "mpegts", "-method", method, &url];
-    Peer::spawn(relay.scratch(), "ffmpeg", &[&input[..], &[path.to_str().unwrap()], &output].concat())
+    Peer::spawn(
+        relay.scratch(),
+        "ffmpeg",
+        &[&input[..], &[path.to_str().unwrap()], &output].concat(),
+    )
 }
 
 #[test]
@@ -539,8 +566,11 @@ fn what_ffmpeg_posts_is_a_stream_for_every_viewer() {
     for method in ["POST", "PUT"] {
         let _publisher = post_with_ffmpeg(&relay, method, method);
         relay.await_publisher("live", method);
-        let urls =
-            [relay.rtmp_url("live", method), relay.flv_url("live", method), relay.ts_url("live", method)];
+        let urls = [
+            relay.rtmp_url("live", method),
+            relay.flv_url("live", method),
+            relay.ts_url("live", method),
+        ];
         let probes = urls.map(|url| {
             let scratch = Scratch::new("probe");
             thread::spawn(move || assert_codecs(&scratch, &url, &["aac", "h264"]))
@@ -553,7 +583,8 @@ fn what_ffmpeg_posts_is_a_stream_for_every_viewer() {
 
 #[test]
 fn a_file_that_curl_uploads_reaches_its_viewer_whole_and_is_answered() {
-    let relay = Relay::start("http.play_wait_ms = 30000\napplications.default.publisher_grace_ms = 0");
+    let relay =
+        Relay::start("http.play_wait_ms = 30000\napplications.default.publisher_grace_ms = 0");
     let address = relay.http();
     let file = ts::path();
     let sent = std::fs::read(&file).unwrap();
@@ -608,7 +639,9 @@ impl Post {
         let mut head = [0; 4_096];
         match self.0.read(&mut head) {
             Ok(size) => String::from_utf8_lossy(&head[..size]).split(' ').nth(1)?.parse().ok(),
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => None,
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                None
+            }
             Err(error) => panic!("{error}"),
         }
     }
@@ -666,7 +699,8 @@ fn a_post_of_something_else_is_refused_and_disturbs_nobody() {
     }
     relay.await_log(&["bytes; `unsynced_bytes_max` is 16384"]);
     for (path, status) in [("/live/junk.flv", 4), ("/junk", 4)] {
-        let request = format!("POST {path} HTTP/1.1\r\nHost: relay\r\nContent-Length: 5\r\n\r\nhello");
+        let request =
+            format!("POST {path} HTTP/1.1\r\nHost: relay\r\nContent-Length: 5\r\n\r\nhello");
         assert_eq!(http::request(relay.http(), &request).status / 100, status, "{path}");
     }
     witness.assert_unharmed();
@@ -674,44 +708,59 @@ fn a_post_of_something_else_is_refused_and_disturbs_nobody() {
 
 #[test]
 fn an_interface_that_goes_and_returns_is_told_once_and_used_again() {
-    netns::inside("an_interface_that_goes_and_returns_is_told_once_and_used_again", |network: &Network| {
-        let retry = "iptv.retry_min_ms = 100\niptv.retry_max_ms = 400\n";
-        // Both directions of one cable stay, the other one goes.
-        let stays = channel("iptv/stays", "udp://rx0@239.1.7.1:1234", &["udp://rx0@239.2.7.1:1234"]);
-        let goes = channel("iptv/goes", "udp://rx1@239.1.7.2:1234", &["udp://rx0@239.2.7.2:1234"]);
-        let sends = channel("iptv/sends", "udp://rx0@239.1.7.1:1234", &["udp://rx1@239.2.7.3:1234"]);
-        let relay = start(&format!("{retry}{stays}{goes}{sends}"), 3);
-        let sender = network.sender();
-        let undisturbed = Listener::join(sender, "tx0", "239.2.7.1:1234");
-        let steady = Feed::start(sender, TX0, "239.1.7.1:1234", Carriage::Raw, headend(1, 2_000_000));
-        let feed = Feed::start(sender, TX1, "239.1.7.2:1234", Carriage::Raw, headend(2, 2_000_000));
-        relay.await_log(&["channel iptv/goes input", "has packets"]);
-        feed.stop();
-        netns::ip("link del dev rx1");
-        relay.await_log(&["channel iptv/goes input", "is lost", "rx1"]);
-        relay.await_log(&["channel iptv/sends", "output udp://rx1@", "cannot send"]);
-        thread::sleep(Duration::from_millis(1_500));
-        let told = |words: &[&str]| {
-            let log = relay.log();
-            log.lines().filter(|line| words.iter().all(|word| line.contains(word))).count()
-        };
-        assert_eq!(told(&["channel iptv/goes input", "is lost"]), 1, "once");
-        assert_eq!(told(&["channel iptv/sends", "output udp://rx1@", "cannot send"]), 1, "once");
+    netns::inside(
+        "an_interface_that_goes_and_returns_is_told_once_and_used_again",
+        |network: &Network| {
+            let retry = "iptv.retry_min_ms = 100\niptv.retry_max_ms = 400\n";
+            // Both directions of one cable stay, the other one goes.
+            let stays =
+                channel("iptv/stays", "udp://rx0@239.1.7.1:1234", &["udp://rx0@239.2.7.1:1234"]);
+            let goes =
+                channel("iptv/goes", "udp://rx1@239.1.7.2:1234", &["udp://rx0@239.2.7.2:1234"]);
+            let sends =
+                channel("iptv/sends", "udp://rx0@239.1.7.1:1234", &["udp://rx1@239.2.7.3:1234"]);
+            let relay = start(&format!("{retry}{stays}{goes}{sends}"), 3);
+            let sender = network.sender();
+            let undisturbed = Listener::join(sender, "tx0", "239.2.7.1:1234");
+            let steady =
+                Feed::start(sender, TX0, "239.1.7.1:1234", Carriage::Raw, headend(1, 2_000_000));
+            let feed =
+                Feed::start(sender, TX1, "239.1.7.2:1234", Carriage::Raw, headend(2, 2_000_000));
+            relay.await_log(&["channel iptv/goes input", "has packets"]);
+            feed.stop();
+            netns::ip("link del dev rx1");
+            relay.await_log(&["channel iptv/goes input", "is lost", "rx1"]);
+            relay.await_log(&["channel iptv/sends", "output udp://rx1@", "cannot send"]);
+            thread::sleep(Duration::from_millis(1_500));
+            let told = |words: &[&str]| {
+                let log = relay.log();
+                log.lines().filter(|line| words.iter().all(|word| line.contains(word))).count()
+            };
+            assert_eq!(told(&["channel iptv/goes input", "is lost"]), 1, "once");
+            assert_eq!(
+                told(&["channel iptv/sends", "output udp://rx1@", "cannot send"]),
+                1,
+                "once"
+            );
 
-        network.lay_cable(1);
-        wait_until("it is joined again", LIMIT, || told(&["channel iptv/goes input", "is open"]) == 2);
-        let out = Listener::join(sender, "tx0", "239.2.7.2:1234");
-        let sent_again = Listener::join(sender, "tx1", "239.2.7.3:1234");
-        let feed = Feed::start(sender, TX1, "239.1.7.2:1234", Carriage::Raw, headend(3, 2_000_000));
-        wait_until("the output sends again", LIMIT, || sent_again.bytes() > 100_000);
-        thread::sleep(Duration::from_secs(1));
-        let sent = feed.stop();
-        assert_same("after the return", &payloads(&heard_of(out, sent.len())), &sent);
-        let sent = steady.stop();
-        assert_same("the other channel", &payloads(&heard_of(undisturbed, sent.len())), &sent);
-        let sent_again = payloads(&sent_again.stop());
-        assert!(sent.ends_with(&sent_again), "from one packet on, everything");
-    });
+            network.lay_cable(1);
+            wait_until("it is joined again", LIMIT, || {
+                told(&["channel iptv/goes input", "is open"]) == 2
+            });
+            let out = Listener::join(sender, "tx0", "239.2.7.2:1234");
+            let sent_again = Listener::join(sender, "tx1", "239.2.7.3:1234");
+            let feed =
+                Feed::start(sender, TX1, "239.1.7.2:1234", Carriage::Raw, headend(3, 2_000_000));
+            wait_until("the output sends again", LIMIT, || sent_again.bytes() > 100_000);
+            thread::sleep(Duration::from_secs(1));
+            let sent = feed.stop();
+            assert_same("after the return", &payloads(&heard_of(out, sent.len())), &sent);
+            let sent = steady.stop();
+            assert_same("the other channel", &payloads(&heard_of(undisturbed, sent.len())), &sent);
+            let sent_again = payloads(&sent_again.stop());
+            assert!(sent.ends_with(&sent_again), "from one packet on, everything");
+        },
+    );
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! Channels: streams that the server itself gets and sends.
 //!
 //! A channel lives on the core that owns its stream. Its inputs give whole transport stream packets
-//! ([`input`]); one of them is on air ([`select`]); what it gives goes through one path to the outputs and
-//! to the hub ([`path`]).
+//! ([`input`]); one of them is on air ([`select`]); what it gives goes through one path (`path`) to the
+//! outputs and to the hub.
 //!
 //! ```text
 //! input (UDP, RTP, HTTP, TCP) --+
@@ -18,9 +18,9 @@
 //! - What one channel meets touches no other.
 
 mod blocks;
-mod channel;
 pub mod input;
 mod links;
+mod one;
 pub mod output;
 mod path;
 mod relay;
@@ -29,8 +29,8 @@ mod set;
 mod snapshot;
 
 pub use blocks::{Block, Blocks};
-pub use channel::{Environment, describe_alarm};
 pub use links::{Leg, LinkRequest};
+pub use one::{Environment, describe_alarm};
 pub use relay::{RelayTarget, is_relay, is_relay_app, relay_key};
 pub use set::{ALL_CHANNELS, CHANNEL_BIT, Channels};
 pub use snapshot::{ChannelSnapshot, LinkSnapshot, SwitchSnapshot};

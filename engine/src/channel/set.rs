@@ -8,8 +8,8 @@ use corelay_config::Config;
 use slab::Slab;
 use tracing::Level;
 
-use super::channel::{Channel, Environment};
 use super::links::LinkRequest;
+use super::one::{Channel, Environment};
 use super::relay::relay_channel;
 use super::snapshot::ChannelSnapshot;
 use crate::clock::Micros;

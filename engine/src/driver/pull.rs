@@ -196,7 +196,7 @@ pub(super) fn not_connected(connect_timeout_ms: u64) -> Ending {
 
 fn fault(error: &Error) -> Ending {
     match error {
-        // Its times are not settings of the configuration.
+        // The configuration has other names for its settings.
         Error::TimedOut { what, limit_ms, .. } => {
             Ending::Fault(Failure::Timeout, format!("no {what} within {limit_ms} ms"))
         }

@@ -5,6 +5,7 @@ use corelay_codecs::container::flv::header::TAG_BODY_BYTES_MAX;
 use corelay_codecs::container::flv::{self, TagType};
 use corelay_codecs::container::mpegts::mux as ts;
 use corelay_codecs::{AccessUnit, ByteSink, Timestamp, TrackFilter, UnitKind};
+use corelay_config::Config;
 use corelay_protocols::http::websocket;
 use corelay_protocols::rtmp::{MediaKind, MessageStreamId, chunk};
 
@@ -64,6 +65,28 @@ impl Egress {
 /// The message stream that all RTMP viewers share; another one is rewritten per viewer.
 pub const SHARED_MESSAGE_STREAM: MessageStreamId = MessageStreamId(1);
 
+/// What the muxers of a core have in common.
+#[derive(Clone, Copy, Debug)]
+pub struct MuxSettings {
+    /// RTMP chunk size towards all viewers, in bytes.
+    pub chunk_size: u32,
+    /// Longest time between two PCRs of a transport stream, in milliseconds; 10 to 100.
+    pub pcr_interval_ms: u32,
+    /// Longest time between two PATs, and two PMTs, in milliseconds; 20 to 1,000.
+    pub tables_interval_ms: u32,
+}
+
+impl MuxSettings {
+    /// What the configuration says.
+    pub fn from_config(config: &Config) -> Self {
+        Self {
+            chunk_size: config.rtmp.chunk_size_out,
+            pcr_interval_ms: config.ts.pcr_interval_ms,
+            tables_interval_ms: config.ts.tables_interval_ms,
+        }
+    }
+}
+
 /// Writes units in the form of an egress. Its output depends on nothing but the units.
 #[derive(Debug)]
 pub struct Muxer {
@@ -87,10 +110,15 @@ struct Multiplex {
 
 impl Muxer {
     /// A muxer for the stream `name`.
-    pub fn new(egress: Egress, name: &str, chunk_size: u32) -> Self {
+    pub fn new(egress: Egress, name: &str, settings: &MuxSettings) -> Self {
+        let MuxSettings { chunk_size, pcr_interval_ms, tables_interval_ms } = *settings;
         let multiplex = matches!(egress.form, Form::HttpTs | Form::WebSocketTs).then(|| {
-            let settings =
-                ts::Settings { service_name: name.to_owned(), ..ts::Settings::default() };
+            let settings = ts::Settings {
+                service_name: name.to_owned(),
+                pcr_interval_ms,
+                tables_interval_ms,
+                ..ts::Settings::default()
+            };
             Box::new(Multiplex { muxer: ts::Muxer::new(settings), packets: Vec::new() })
         });
         Self { egress, chunk_size, first_tracks_only: false, multiplex }
@@ -265,7 +293,8 @@ mod tests {
     const FORMS: [Form; 3] = [Form::Rtmp, Form::HttpFlv, Form::WebSocketFlv];
 
     fn written(form: Form, tracks: TrackFilter, unit: &AccessUnit) -> Option<usize> {
-        let mut muxer = Muxer::new(Egress::new(form, tracks), "test", 4_096);
+        let settings = MuxSettings::from_config(&Config::shipped());
+        let mut muxer = Muxer::new(Egress::new(form, tracks), "test", &settings);
         let mut out = Vec::new();
         let unit = Unit::new(unit.clone(), Micros(0));
         muxer.write(&unit, &mut out).then_some(out.len())

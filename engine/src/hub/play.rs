@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use corelay_config::Start;
 
-use super::egress::{Egress, Form};
+use super::egress::{Egress, Form, MuxSettings};
 use super::key::StreamKey;
 use super::log::Gather;
 use super::message::{ConnectionId, Control, EndReason, Notice, StreamUid};
@@ -290,9 +290,9 @@ impl Hub {
     }
 
     fn place_in(&mut self, replica: usize, egress: Egress, now: Micros) -> Place {
-        let chunk_size = self.config.rtmp.chunk_size_out;
+        let settings = MuxSettings::from_config(&self.config);
         let Self { replicas, bridging, pool, .. } = self;
-        let outlet = replicas[replica].outlet_for(egress, chunk_size, bridging, pool, now);
+        let outlet = replicas[replica].outlet_for(egress, &settings, bridging, pool, now);
         Place { replica, outlet, index: 0 }
     }
 

@@ -8,7 +8,7 @@ use corelay_config::{Policy, Start};
 use smallvec::SmallVec;
 
 use super::bridge::Bridge;
-use super::egress::{Egress, Muxer};
+use super::egress::{Egress, MuxSettings, Muxer};
 use super::key::StreamKey;
 use super::memory::SegmentPool;
 use super::message::StreamUid;
@@ -150,7 +150,7 @@ impl Replica {
     pub fn outlet_for(
         &mut self,
         egress: Egress,
-        chunk_size: u32,
+        settings: &MuxSettings,
         bridging: &demux::Settings,
         pool: &SegmentPool,
         now: Micros,
@@ -158,7 +158,7 @@ impl Replica {
         if let Some(found) = self.outlets.iter().position(|o| o.muxer().egress == egress) {
             return found;
         }
-        let muxer = Muxer::new(egress, &self.key.name, chunk_size);
+        let muxer = Muxer::new(egress, &self.key.name, settings);
         let mut outlet = Outlet::new(muxer, pool.clone());
         outlet.set_bridged(self.is_transport && !egress.takes_packets());
         if !egress.takes_packets() && self.bridge.is_none() {

@@ -11,5 +11,7 @@ mod executor;
 mod poller;
 
 pub use doorbell::Doorbell;
-pub use executor::{CoreHandle, CoreSpec, let_io_in, spawn_core, thread_cpu_us};
+pub use executor::{
+    CoreHandle, CoreSpec, let_io_in, set_precise_timers, set_realtime, spawn_core, thread_cpu_us,
+};
 pub use poller::{Poller, Ready, Registry, Watch};

@@ -118,6 +118,8 @@ pub(super) struct Core {
     spin_us: u64,
     /// Time spent so.
     spun_us: u64,
+    /// It is to run before everything else on its CPU.
+    is_realtime: bool,
     /// Listeners rest until then: the process is out of descriptors.
     accept_again: Option<Micros>,
     /// When the core ends at the latest, once it has been asked to.
@@ -175,12 +177,21 @@ impl Core {
             tcp: net::TcpOptions::from_config(&parts.config.tcp),
             spin_us: if cores.idle == Idle::Spin { cores.spin_us } else { 0 },
             spun_us: 0,
+            is_realtime: cores.realtime,
             accept_again: None,
             stop_by: None,
         }
     }
 
     async fn run(&mut self) {
+        rt::set_precise_timers();
+        if self.is_realtime
+            && let Err(error) = rt::set_realtime()
+        {
+            let remedy = "give it CAP_SYS_NICE or LimitRTPRIO=1, or set cores.realtime to false";
+            let line = format!("no real-time priority: {error}; {remedy}");
+            self.shard.logger.core(Level::WARN, line);
+        }
         let mut tick_at = self.shard.clock.now();
         self.shard.start_channels(tick_at);
         while !self.is_over() {

@@ -93,6 +93,8 @@ pub struct Input {
     /// `None`: fed by a connection.
     port: Option<Port>,
     events: Events,
+    /// The packets of several messages, kept for its memory.
+    gathered: Vec<u8>,
     is_open: bool,
     care_at: Micros,
 }
@@ -120,6 +122,7 @@ impl Input {
             unwrapper: Unwrapper::new(settings.reorder),
             port,
             events: Events::default(),
+            gathered: Vec::new(),
             is_open: false,
             care_at: Micros(u64::MAX),
         }
@@ -187,11 +190,22 @@ impl Input {
                     continue;
                 }
             };
+            // Several messages are put together, so that what they go through is gone through once.
+            let is_one = batch.count() == 1;
+            let Self { unwrapper, watch, gathered, .. } = self;
             for run in batch.runs() {
-                self.unwrapper.run(run, now, &mut |packets| {
-                    self.watch.packets(packets, now);
-                    take(packets);
+                unwrapper.run(run, now, &mut |packets| match is_one {
+                    true => {
+                        watch.packets(packets, now);
+                        take(packets);
+                    }
+                    false => gathered.extend_from_slice(packets),
                 });
+            }
+            if !gathered.is_empty() {
+                watch.packets(gathered, now);
+                take(gathered);
+                gathered.clear();
             }
             if !batch.is_full() {
                 return Progress::Drained;

@@ -112,7 +112,8 @@ pub struct LinkSettings {
     pub play_wait_ms: u64,
     /// Of the responses to pulls.
     pub http: Arc<http::ClientSettings>,
-    /// From the connection to the consent of an RTMP server, in milliseconds.
+    /// What an RTMP server may take for its consent, counted from the end of `connect_timeout_ms`, in
+    /// milliseconds.
     pub rtmp_start_timeout_ms: u64,
     /// Chunk size of all RTMP that is sent: the one that the hub's logs are written with.
     pub rtmp_chunk_size: u32,
@@ -121,23 +122,24 @@ pub struct LinkSettings {
 }
 
 impl LinkSettings {
-    /// What the configuration says, and the usual times.
+    /// What the configuration says.
     pub fn from_config(config: &Config) -> Self {
-        let Config { http, rtmp, ts, .. } = config;
+        let Config { http, rtmp, ts, iptv, .. } = config;
         let http = http::ClientSettings {
             header_bytes_max: http.header_bytes_max,
             headers_max: http.headers_max,
-            head_timeout_ms: ANSWER_TIMEOUT_MS,
-            silence_timeout_ms: SILENCE_TIMEOUT_MS,
+            // The session begins with the connection's first attempt.
+            head_timeout_ms: iptv.connect_timeout_ms + iptv.answer_timeout_ms,
+            silence_timeout_ms: iptv.silence_timeout_ms,
             ..http::ClientSettings::default()
         };
         Self {
-            connect_timeout_ms: CONNECT_TIMEOUT_MS,
-            silence_timeout_ms: SILENCE_TIMEOUT_MS,
+            connect_timeout_ms: iptv.connect_timeout_ms,
+            silence_timeout_ms: iptv.silence_timeout_ms,
             unsynced_bytes_max: ts.unsynced_bytes_max as u64,
             play_wait_ms: PLAY_WAIT_MS,
             http: Arc::new(http),
-            rtmp_start_timeout_ms: ANSWER_TIMEOUT_MS,
+            rtmp_start_timeout_ms: iptv.answer_timeout_ms,
             rtmp_chunk_size: rtmp.chunk_size_out,
             rtmp_message_bytes_max: rtmp.message_bytes_max,
         }
@@ -237,11 +239,6 @@ fn plain(host: &Host) -> String {
     }
 }
 
-/// Two retransmissions of the first segment.
-const CONNECT_TIMEOUT_MS: u64 = 5_000;
-const ANSWER_TIMEOUT_MS: u64 = 10_000;
-/// Longer than any source pauses; an input that is to be left sooner is left by the channel.
-const SILENCE_TIMEOUT_MS: u64 = 10_000;
 /// A push whose stream does not come gives its connection back.
 const PLAY_WAIT_MS: u64 = 10_000;
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use corelay_codecs::container::flv::TagType;
 use corelay_codecs::container::flv::demux::Tag;
-use corelay_codecs::container::mpegts::packet::Packet;
+use corelay_codecs::container::mpegts::packet::{Packet, Pcr};
 
 use super::media::{is_key, tag};
 use super::rig::*;
@@ -83,6 +83,62 @@ fn a_transport_stream_goes_on_without_a_gap_when_another_publisher_takes_over() 
         rig.send(again, &second(9_002_000, 2_000));
         let seen = look(&rig.peers[late].got);
         assert_eq!((seen.pictures, seen.keyframes, seen.gaps), (50, 2, 0));
+    }
+}
+
+/// What stands in WebSocket messages.
+fn unframed(mut bytes: &[u8]) -> Vec<u8> {
+    let mut payload = Vec::new();
+    while let [0x82, length, rest @ ..] = bytes {
+        let (head, length) = match length {
+            126 => (2, u64::from(u16::from_be_bytes(*rest.first_chunk().unwrap()))),
+            127 => (8, u64::from_be_bytes(*rest.first_chunk().unwrap())),
+            length => (0, u64::from(*length)),
+        };
+        let (message, behind) = rest[head..].split_at(length as usize);
+        payload.extend_from_slice(message);
+        bytes = behind;
+    }
+    assert!(bytes.is_empty(), "whole messages");
+    payload
+}
+
+/// The longest time between two PCRs, in milliseconds, and the number of PATs.
+fn clocks_and_tables(bytes: &[u8]) -> (i64, usize) {
+    let (mut last, mut longest, mut tables): (Option<Pcr>, _, _) = (None, 0, 0);
+    for bytes in bytes.chunks_exact(188) {
+        let packet = Packet::parse(bytes).expect("a packet");
+        tables += usize::from(packet.pid().value() == 0);
+        if let Some(pcr) = packet.adaptation_field().and_then(|field| field.pcr()) {
+            longest = last.map_or(0, |last| longest.max(pcr.since(last) / 27_000));
+            last = Some(pcr);
+        }
+    }
+    (longest, tables)
+}
+
+#[test]
+fn clocks_and_tables_of_a_transport_stream_come_as_often_as_the_settings_say() {
+    for (form, pcr_interval_ms, tables_interval_ms, longest, tables) in [
+        (Form::HttpTs, 40, 100, 40..=40, 30..=45),
+        (Form::HttpTs, 10, 20, 5..=10, 150..=200),
+        (Form::WebSocketTs, 20, 50, 15..=20, 60..=80),
+        (Form::HttpTs, 100, 1_000, 60..=100, 3..=5),
+    ] {
+        let mut rig = Rig::with(1, |config| {
+            config.ts.pcr_interval_ms = pcr_interval_ms;
+            config.ts.tables_interval_ms = tables_interval_ms;
+        });
+        let key = rig.key(0);
+        let publisher = rig.publish(0, &key);
+        let viewer = rig.play(0, &key, Watch::form(form));
+        rig.send(publisher, &[config(0)]);
+        (0..3).for_each(|n| rig.send(publisher, &second(n * 1_000, 2_000)));
+        let got = &rig.peers[viewer].got;
+        let got = if form == Form::WebSocketTs { &unframed(got) } else { got };
+        let seen = clocks_and_tables(got);
+        let is_right = longest.contains(&seen.0) && tables.contains(&seen.1);
+        assert!(is_right, "{form:?} {pcr_interval_ms} {tables_interval_ms}: {seen:?}");
     }
 }
 

@@ -123,6 +123,11 @@ impl std::fmt::Debug for Inbox {
 }
 
 impl<'a> Batch<'a> {
+    /// Messages: datagrams, or runs of joined ones.
+    pub fn count(self) -> usize {
+        self.inbox.count
+    }
+
     /// What was received, in order, with the kernel's joining left as it is.
     pub fn runs(self) -> impl Iterator<Item = Run<'a>> {
         let buffers = self.inbox.buffers.chunks_exact(MESSAGE_BYTES_MAX);

@@ -34,7 +34,8 @@ pub struct Settings {
     pub audio_pid: Pid,
     /// Longest time between two PCRs, in ms of stream time: 5 to 100.
     pub pcr_interval_ms: u32,
-    /// Longest time between two PATs and PMTs, in ms of stream time: 20 to 500.
+    /// Longest time between two PATs and PMTs, in ms of stream time: 20 to 1,000. Above 500 is more
+    /// than TR 101 290 allows (indicators 1.3 and 1.5).
     pub tables_interval_ms: u32,
     /// Longest time between two SDTs, in ms of stream time; at least `tables_interval_ms`.
     pub sdt_interval_ms: u32,
@@ -112,8 +113,8 @@ impl Settings {
         if !(5..=100).contains(&self.pcr_interval_ms) {
             return Err("pcr_interval_ms is 5 to 100");
         }
-        if !(20..=500).contains(&self.tables_interval_ms) {
-            return Err("tables_interval_ms is 20 to 500");
+        if !(20..=1_000).contains(&self.tables_interval_ms) {
+            return Err("tables_interval_ms is 20 to 1,000");
         }
         if self.sdt_interval_ms < self.tables_interval_ms {
             return Err("sdt_interval_ms is at least tables_interval_ms");
@@ -172,7 +173,7 @@ mod tests {
             Settings { video_pid: Pid::new(0x1F), ..Settings::default() },
             Settings { audio_pid: Pid::new(0x1FF8), ..Settings::default() },
             Settings { pcr_interval_ms: 101, ..Settings::default() },
-            Settings { tables_interval_ms: 501, ..Settings::default() },
+            Settings { tables_interval_ms: 1_001, sdt_interval_ms: 2_000, ..Settings::default() },
             Settings { sdt_interval_ms: 99, ..Settings::default() },
             Settings { lead_ms: 89, ..Settings::default() },
             Settings { lead_max_ms: 299, ..Settings::default() },

@@ -106,7 +106,7 @@ impl Channel {
             filtered: Vec::new(),
         };
         let inputs: Vec<Source> = settings.inputs.iter().zip(seed..).map(source).collect();
-        let has_clock = settings.inputs.iter().all(is_datagram) && !inputs.is_empty();
+        let has_clock = settings.inputs.first().is_some_and(is_datagram);
         let output_settings = OutputSettings::new(iptv, has_clock);
         let outputs = settings.outputs.iter().zip(seed..);
         let outputs =
