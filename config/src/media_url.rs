@@ -134,6 +134,28 @@ impl MediaUrl {
     pub fn parse(text: &str, side: Side) -> Result<Self, MediaUrlError> {
         parse::media_url(text, side)
     }
+
+    /// Its text form for logs and the API: with `?...` in the place of a query, where keys and
+    /// passwords are. What follows the `#` is shown.
+    pub fn shown(&self) -> Shown<'_> {
+        Shown(self)
+    }
+}
+
+/// A URL without its secrets: see [`MediaUrl::shown`].
+#[derive(Clone, Copy)]
+pub struct Shown<'a>(&'a MediaUrl);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let MediaUrl { endpoint, options } = self.0;
+        let has_query = matches!(endpoint, Endpoint::Http { .. } | Endpoint::Rtmp { .. });
+        let text = endpoint.to_string();
+        match text.split_once('?').filter(|_| has_query) {
+            Some((place, _)) => write!(f, "{place}?...{options}"),
+            None => write!(f, "{text}{options}"),
+        }
+    }
 }
 
 impl Interface {

@@ -72,7 +72,7 @@ fn inputs(channel: &Channel, at: &Path, checker: &Checker<'_>) {
     for (index, input) in channel.inputs.iter().enumerate() {
         let earlier = channel.inputs.iter().take(index).position(|other| is_same(other, input));
         if let Some(earlier) = earlier.map(|earlier| list.index(earlier)) {
-            let what = format!("{input} and {earlier} bring the same packets");
+            let what = format!("{} and {earlier} bring the same packets", input.shown());
             checker.refuse(&[&list.index(index), &earlier], what, "name each input once");
         }
     }

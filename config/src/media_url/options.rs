@@ -20,7 +20,7 @@ pub struct UrlOptions {
     pub receive_buffer_bytes: Option<usize>,
     /// `pnr=N`: the program, 1 to 65,535.
     pub program_number: Option<u16>,
-    /// `pid=N[,N...]`: the PIDs, 0 to 8,191, at most 64, decimal or 0x hexadecimal.
+    /// `pid=N[,N...]`: the PIDs, 0 to 8,191, at most 64, decimal or 0x hexadecimal. Not for a probe.
     pub pids: Vec<u16>,
     /// `ttl=N`: time to live or hop limit of the datagrams, 0 to 255.
     pub ttl: Option<u8>,
@@ -76,15 +76,8 @@ struct Key {
     /// The name with its `#`, for messages.
     part: &'static str,
     schemes: &'static [&'static str],
-    is_of_input: bool,
-    is_of_output: bool,
+    sides: &'static [Side],
     set: fn(&mut UrlOptions, &str, Side) -> Result<(), String>,
-}
-
-impl Key {
-    fn is_of(&self, side: Side) -> bool {
-        if side == Side::Output { self.is_of_output } else { self.is_of_input }
-    }
 }
 
 const DATAGRAMS: &[&str] = &["udp", "rtp"];
@@ -93,16 +86,18 @@ const STREAMS: &[&str] = &["udp", "rtp", "tcp", "http"];
 const fn key(
     part: &'static str,
     schemes: &'static [&'static str],
-    (is_of_input, is_of_output): (bool, bool),
+    sides: &'static [Side],
     set: fn(&mut UrlOptions, &str, Side) -> Result<(), String>,
 ) -> Key {
     let (_, name) = part.split_at(1);
-    Key { name, part, schemes, is_of_input, is_of_output, set }
+    Key { name, part, schemes, sides, set }
 }
 
-const INPUT: (bool, bool) = (true, false);
-const OUTPUT: (bool, bool) = (false, true);
-const BOTH: (bool, bool) = (true, true);
+const INPUT: &[Side] = &[Side::Input, Side::Probe];
+/// A probe without the tables of what it looks at would call every stream broken.
+const CHANNEL_INPUT: &[Side] = &[Side::Input];
+const OUTPUT: &[Side] = &[Side::Output];
+const BOTH: &[Side] = &[Side::Input, Side::Output, Side::Probe];
 
 const KEYS: [Key; 11] = [
     key("#src", DATAGRAMS, BOTH, |options, value, side| {
@@ -121,7 +116,7 @@ const KEYS: [Key; 11] = [
         options.program_number = Some(number(value, 1, 65_535, "")?);
         Ok(())
     }),
-    key("#pid", STREAMS, INPUT, |options, value, _| {
+    key("#pid", STREAMS, CHANNEL_INPUT, |options, value, _| {
         options.pids = pids(value)?;
         Ok(())
     }),
@@ -156,7 +151,7 @@ const KEYS: [Key; 11] = [
 const PACES: [(&str, Pace); 2] = [("forward", Pace::Forward), ("paced", Pace::Paced)];
 
 fn find(name: &str, scheme: &str, side: Side) -> Result<&'static Key, MediaUrlError> {
-    let fits = |key: &&Key| key.schemes.contains(&scheme) && key.is_of(side);
+    let fits = |key: &&Key| key.schemes.contains(&scheme) && key.sides.contains(&side);
     let names = || KEYS.iter().filter(fits).map(|key| key.name);
     let Some(key) = KEYS.iter().find(|key| key.name == name) else {
         let remedy = match nearest(name, names()) {
@@ -168,7 +163,11 @@ fn find(name: &str, scheme: &str, side: Side) -> Result<&'static Key, MediaUrlEr
     if fits(&key) {
         return Ok(key);
     }
-    let direction = if side == Side::Output { "outputs" } else { "inputs" };
+    let direction = match side {
+        Side::Input => "inputs",
+        Side::Output => "outputs",
+        Side::Probe => "probes",
+    };
     let what = if key.schemes.contains(&scheme) {
         format!("is not for {direction}")
     } else {

@@ -278,6 +278,40 @@ fn an_output_has_a_place_to_send_to_and_the_keys_of_outputs() {
 }
 
 #[test]
+fn a_probe_takes_the_keys_of_inputs_but_for_single_pids() {
+    let probe = |text: &str| MediaUrl::parse(text, Side::Probe);
+    let url = "udp://eth1@232.1.1.1#src=10.0.0.5&renew=30&rcvbuf=8MiB&pnr=5";
+    assert_eq!(probe(url), Ok(input(url)));
+    for (text, message) in [
+        (
+            "udp://239.1.1.1#pid=256",
+            "#pid: is not for probes; the keys here are src, renew, rcvbuf, pnr",
+        ),
+        ("http://x/y.ts#pid=256", "#pid: is not for probes; the keys here are pnr"),
+        (
+            "udp://239.1.1.1#ttl=4",
+            "#ttl: is not for probes; the keys here are src, renew, rcvbuf, pnr",
+        ),
+    ] {
+        assert_eq!(probe(text).expect_err(text).to_string(), message, "{text}");
+    }
+}
+
+#[test]
+fn a_query_is_not_shown_and_settings_are() {
+    for (side, text, shown) in [
+        (Side::Input, "http://h:81/x.ts?token=a&b=c?d#pnr=3", "http://h:81/x.ts?...#pnr=3"),
+        (Side::Input, "http://h:81/x.ts#pnr=3", "http://h:81/x.ts#pnr=3"),
+        (Side::Output, "rtmp://h/live/a/b?key=secret", "rtmp://h:1935/live/a/b?..."),
+        (Side::Output, "rtmp://h/live/b?", "rtmp://h:1935/live/b?..."),
+        (Side::Input, "udp://eth1@239.1.1.1#src=10.0.0.5", "udp://eth1@239.1.1.1:1234#src=10.0.0.5"),
+        (Side::Probe, "a b?.ts", "file://a b?.ts"),
+    ] {
+        assert_eq!(MediaUrl::parse(text, side).unwrap().shown().to_string(), shown);
+    }
+}
+
+#[test]
 fn the_text_form_is_canonical() {
     for (side, text, canonical) in [
         (Side::Input, "UDP://@239.1.1.1", "udp://239.1.1.1:1234"),

@@ -156,7 +156,7 @@ impl Channel {
             peer: ([0, 0, 0, 0], 0).into(),
             protocol: "channel",
             agent: String::new(),
-            url: self.settings.inputs[0].to_string(),
+            url: self.settings.inputs[0].shown().to_string(),
             since: env.now,
         };
         self.publisher = Some(env.hub.publish(self.id, self.key.clone(), info, env.now));
@@ -432,7 +432,7 @@ impl Channel {
             "goes from input {} to input {} ({}): {why}",
             from + 1,
             to + 1,
-            self.settings.inputs[to]
+            self.settings.inputs[to].shown()
         );
         self.log(Level::WARN, &text, env);
     }
@@ -468,7 +468,7 @@ impl Channel {
             Leg::Input(index) => ("input", &self.settings.inputs[index]),
             Leg::Output(index) => ("output", &self.settings.outputs[index]),
         };
-        self.log(level, &format!("{kind} {url} {text}"), env);
+        self.log(level, &format!("{kind} {} {text}", url.shown()), env);
     }
 
     fn tell_output(&mut self, index: usize, env: &mut Environment<'_>) {

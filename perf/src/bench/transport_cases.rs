@@ -37,11 +37,15 @@ pub(super) fn all(extent: Extent, rounds: usize) -> Vec<Case> {
     cases.extend(PACED.map(|(name, channels)| {
         let about = "channels of 8 Mbit/s by UDP, each sent on by UDP when its clock says";
         let load = Load::channels(Protocol::Udp, channels, 8_000, true);
-        case(name, about, 1, load, vec![relay()])
+        let realtime = corelay("corelay", "cores.realtime = true", &[extent.server_cpu]);
+        let normal = corelay("corelay, normal priority", "", &[extent.server_cpu]);
+        case(name, about, 1, load, vec![realtime, normal])
     }));
     if extent.quick {
         cases.retain(|case| [FORWARD, "udp-paced 20", "analysis"].contains(&case.name));
-        cases.iter_mut().for_each(|case| case.contenders.truncate(2));
+        for case in &mut cases {
+            case.contenders.truncate(if case.name == FORWARD { 2 } else { 1 });
+        }
     }
     cases
 }

@@ -117,7 +117,7 @@ impl Input {
             }
         };
         Self {
-            url: url.to_string(),
+            url: url.shown().to_string(),
             watch: Watch::new(analysis, url.options.program_number, settings.silence_ms),
             unwrapper: Unwrapper::new(settings.reorder),
             port,

@@ -39,7 +39,7 @@ impl InputState {
 /// One input.
 #[derive(Clone, Debug)]
 pub struct InputSnapshot {
-    /// As it was configured.
+    /// As it was configured, without its query.
     pub url: String,
     /// What it is doing.
     pub state: InputState,

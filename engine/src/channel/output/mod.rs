@@ -109,7 +109,7 @@ impl Output {
         let is_paced = url.options.pace.unwrap_or(settings.pace) == Pace::Paced;
         let backoff = Backoff::new(retry_min_ms, retry_max_ms, seed);
         Some(Self {
-            url: url.to_string(),
+            url: url.shown().to_string(),
             port: Port::new(UdpTarget::new(place, &url.options), backoff),
             numbering: Numbering::new(is_rtp),
             datagram_bytes: packets_per_datagram.clamp(1, PACKETS_MAX) * PACKET_SIZE,
@@ -196,7 +196,7 @@ impl Output {
         self.events.pop().or_else(alarm)
     }
 
-    /// The URL as it was configured.
+    /// The URL as it was configured, without its query.
     pub fn url(&self) -> &str {
         &self.url
     }

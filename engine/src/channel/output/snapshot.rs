@@ -33,7 +33,7 @@ impl OutputState {
 /// One output.
 #[derive(Clone, Debug)]
 pub struct OutputSnapshot {
-    /// As it was configured.
+    /// As it was configured, without its query.
     pub url: String,
     /// What it is doing.
     pub state: OutputState,
