@@ -212,8 +212,8 @@ fn what_cannot_be_carried_is_told_with_the_reason() {
         })
         .collect();
     let expected = [
-        (EsFormat::Mpeg2Video, Reason::Unsupported("MPEG-2 video")),
-        (EsFormat::H266, Reason::Unsupported("H.266")),
+        (EsFormat::Mpeg2Video, Reason::Unsupported("RTMP and FLV have no form for it")),
+        (EsFormat::H266, Reason::Unsupported("RTMP and FLV have no form for it")),
         (EsFormat::PrivatePes, Reason::NotAudioVideo),
         (EsFormat::Scte35, Reason::NotAudioVideo),
     ];

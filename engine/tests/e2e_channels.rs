@@ -160,7 +160,7 @@ fn a_group_leaves_as_another_one_byte_for_byte_and_is_there_for_viewers() {
         let stream = relay.stream("iptv", "one").unwrap();
         assert_eq!(stream["essence"], "transport", "{stream:#}");
         let input = &stream["inputs"][0];
-        assert_eq!(input["datagrams"]["kernel_drops"], 0, "{input:#}");
+        assert_eq!(input["socket"]["kernel_drops"], 0, "{input:#}");
     });
 }
 
@@ -439,7 +439,8 @@ fn a_channel_on_demand_is_joined_while_it_is_watched() {
 #[test]
 fn groups_are_served_as_udpxy_does() {
     netns::inside("groups_are_served_as_udpxy_does", |network: &Network| {
-        let settings = "iptv.linger_ms = 500
+        let settings = "http.play_wait_ms = 5000
+             iptv.linger_ms = 500
              iptv.udpxy.allow = [\"239.3.0.0/16\"]
              iptv.udpxy.interface = \"rx0\"
              ";
@@ -810,7 +811,7 @@ fn junk_in_a_channels_port_is_counted_and_changes_nothing() {
         }
         for (name, count) in ["one", "rtp"].into_iter().zip(sent_junk) {
             let stream = relay.stream("iptv", name).unwrap();
-            let datagrams = &stream["inputs"][0]["datagrams"];
+            let datagrams = &stream["inputs"][0]["socket"];
             assert_eq!(datagrams["foreign"], count, "{name}: {datagrams:#}");
             assert_eq!(datagrams["kernel_drops"], 0, "{name}: {datagrams:#}");
         }

@@ -121,7 +121,7 @@ impl Links {
     pub(super) fn snapshots(&self) -> Vec<LinkSnapshot> {
         let snapshot = |link: &Link| LinkSnapshot {
             url: link.kind.url(),
-            is_input: matches!(link.leg, Leg::Input(_)),
+            leg: link.leg,
             is_connected: link.is_up,
             connections: link.connections,
             why: link.why.clone(),
@@ -174,5 +174,6 @@ mod tests {
         assert_eq!(links.note(ID, &ended("refused")), None);
         let snapshot = &links.snapshots()[0];
         assert_eq!((snapshot.is_connected, snapshot.connections), (false, 1));
+        assert_eq!((snapshot.leg, snapshot.is_input()), (Leg::Output(2), false));
     }
 }

@@ -381,15 +381,20 @@ impl Channel {
         inputs.chain(own.into_iter().flatten()).min()
     }
 
-    /// For the API.
-    pub(super) fn snapshot(&mut self, now: Micros) -> ChannelSnapshot {
+    /// For the API; `tables`: with all tables and PIDs.
+    pub(super) fn snapshot(&mut self, tables: bool, now: Micros) -> ChannelSnapshot {
+        let input = |source: &mut Source| match tables {
+            true => source.input.snapshot(now),
+            false => source.input.summary(now),
+        };
+        let output = if tables { Output::snapshot } else { Output::summary };
         ChannelSnapshot {
             key: self.key.clone(),
             is_open: self.is_open,
             current: self.path.current(),
             current_for_ms: now.millis_since(self.selector.current_since()),
-            inputs: self.inputs.iter_mut().map(|source| source.input.snapshot(now)).collect(),
-            outputs: self.path.outputs.iter().map(Output::snapshot).collect(),
+            inputs: self.inputs.iter_mut().map(input).collect(),
+            outputs: self.path.outputs.iter().map(output).collect(),
             switch_count: self.switch_count,
             switches: self.switches.iter().map(|switch| switch.snapshot(now)).collect(),
             links: self.links.snapshots(),

@@ -168,9 +168,9 @@ impl Channels {
         self.timers.peek().map(|Reverse((at, _))| *at)
     }
 
-    /// For the API.
-    pub fn snapshots(&mut self, now: Micros) -> Vec<ChannelSnapshot> {
-        self.slots.iter_mut().map(|(_, slot)| slot.channel.snapshot(now)).collect()
+    /// For the API; `tables`: with all tables and PIDs.
+    pub fn snapshots(&mut self, tables: bool, now: Micros) -> Vec<ChannelSnapshot> {
+        self.slots.iter_mut().map(|(_, slot)| slot.channel.snapshot(tables, now)).collect()
     }
 
     /// Somebody watches a stream that a relay can bring.

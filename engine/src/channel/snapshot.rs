@@ -3,6 +3,7 @@
 use corelay_codecs::container::mpegts::splice;
 
 use super::input::InputSnapshot;
+use super::links::Leg;
 use super::output::OutputSnapshot;
 use crate::hub::StreamKey;
 
@@ -47,14 +48,21 @@ pub struct SwitchSnapshot {
 /// An input or output that is a connection.
 #[derive(Clone, Debug)]
 pub struct LinkSnapshot {
-    /// As it was configured.
+    /// Where it leads, without its query.
     pub url: String,
-    /// It brings packets; otherwise it is sent the stream.
-    pub is_input: bool,
+    /// The input or output that it is for.
+    pub leg: Leg,
     /// The other side has accepted it.
     pub is_connected: bool,
     /// How often it was there.
     pub connections: u64,
     /// Why it is not, once it was lost or could not be had.
     pub why: Option<String>,
+}
+
+impl LinkSnapshot {
+    /// It brings packets; otherwise it is sent the stream.
+    pub fn is_input(&self) -> bool {
+        matches!(self.leg, Leg::Input(_))
+    }
 }

@@ -38,7 +38,7 @@ use self::history::History;
 use self::process::Usage;
 use self::summaries::{Summary, Version, Whole};
 use super::{State, metrics};
-use crate::shard::ShardSnapshot;
+use crate::shard::{Look, ShardSnapshot};
 use crate::stats::CoreStats;
 
 /// Serves the API until the control thread ends.
@@ -128,16 +128,16 @@ async fn summaries(extract::State(api): Shared) -> Response {
 }
 
 async fn streams(extract::State(api): Shared, Query(words): Words) -> Response {
-    let (shards, history) = api.look().await;
+    let is_full = words.iter().any(|(key, value)| key == "analysis" && value == "1");
+    let (shards, history) = api.look(is_full).await;
     let all = streams::sorted(&shards);
     let page = Page::from_query(&words).cut(&all);
-    let is_full = words.iter().any(|(key, value)| key == "analysis" && value == "1");
     let streams = streams::describe(page, &shards, &history, is_full);
     api.identity.reply(StreamList { total: all.len(), streams })
 }
 
 async fn stream(extract::State(api): Shared, Path(id): Path<String>) -> Response {
-    let (shards, history) = api.look().await;
+    let (shards, history) = api.look(true).await;
     let mut all = streams::sorted(&shards);
     all.retain(|stream| stream.id.to_string() == id);
     match streams::describe(&all, &shards, &history, true).pop() {
@@ -154,7 +154,7 @@ async fn channels(extract::State(api): Shared, Query(words): Words) -> Response 
 }
 
 async fn clients(extract::State(api): Shared, Query(words): Words) -> Response {
-    let (shards, history) = api.look().await;
+    let (shards, history) = api.look(false).await;
     let all = clients::sorted(&shards);
     let page = Page::from_query(&words).cut(&all);
     let clients = clients::describe(page, &shards, &history);
@@ -162,7 +162,7 @@ async fn clients(extract::State(api): Shared, Query(words): Words) -> Response {
 }
 
 async fn client(extract::State(api): Shared, Path(id): Path<String>) -> Response {
-    let (shards, history) = api.look().await;
+    let (shards, history) = api.look(false).await;
     let mut all = clients::sorted(&shards);
     all.retain(|(_, client)| client.id == id);
     match clients::describe(&all, &shards, &history).pop() {
@@ -221,10 +221,11 @@ impl Api {
         Self { state, identity, history }
     }
 
-    /// Asks the cores what they hold, and keeps it for the rates.
-    async fn look(&self) -> (Vec<ShardSnapshot>, MutexGuard<'_, History>) {
+    /// Asks the cores what they hold, and keeps it for the rates. `tables`: with all that is measured of
+    /// transport streams.
+    async fn look(&self, tables: bool) -> (Vec<ShardSnapshot>, MutexGuard<'_, History>) {
         let mut history = self.history.lock().await;
-        let shards = self.state.links.snapshots(true).await;
+        let shards = self.state.links.snapshots(Look { clients: true, tables }).await;
         history.observe(self.uptime_ms(), &shards);
         (shards, history)
     }
@@ -232,7 +233,7 @@ impl Api {
     /// Asks the cores what they hold, without their connections: cheap for the cores however many.
     async fn glance(&self) -> Vec<ShardSnapshot> {
         let _one_at_a_time = self.history.lock().await;
-        self.state.links.snapshots(false).await
+        self.state.links.snapshots(Look { clients: false, tables: false }).await
     }
 
     fn whole(&self, shards: Vec<ShardSnapshot>) -> Whole {
@@ -265,7 +266,7 @@ async fn keep_history(api: Arc<Api>) {
         let stats = api.state.links.stats();
         let most = stats.iter().map(|core| core.connections.load()).max().unwrap_or(0);
         if (1..=HISTORY_CONNECTIONS_MAX).contains(&most) {
-            drop(api.look().await);
+            drop(api.look(false).await);
         }
     }
 }

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use crate::log::LogDrain;
 use crate::rt::Doorbell;
-use crate::shard::{Request, ShardSnapshot};
+use crate::shard::{Look, Request, ShardSnapshot};
 use crate::stats::CoreStats;
 
 /// One core, as the control thread sees it.
@@ -72,15 +72,14 @@ impl Links {
         self.rescues.load(Ordering::Relaxed)
     }
 
-    /// Asks every core what it holds, its connections only if `clients`. A core that does not answer in a
-    /// second is left out.
-    pub(crate) async fn snapshots(&self, clients: bool) -> Vec<ShardSnapshot> {
+    /// Asks every core what it holds. A core that does not answer in a second is left out.
+    pub(crate) async fn snapshots(&self, look: Look) -> Vec<ShardSnapshot> {
         let answers: Vec<_> = self
             .lock()
             .iter_mut()
             .map(|core| {
                 let (answer, snapshot) = oneshot::channel();
-                core.ask(Request::Snapshot { clients, answer });
+                core.ask(Request::Snapshot { look, answer });
                 snapshot
             })
             .collect();

@@ -8,7 +8,7 @@ use tracing::Level;
 
 use super::{Context, Publish};
 use crate::app::Denied;
-use crate::channel::input::{InputSnapshot, InputState, Watch};
+use crate::channel::input::{InputSnapshot, Watch};
 use crate::channel::{Blocks, describe_alarm};
 use crate::clock::Micros;
 use crate::hub::{EndReason, Notice, PublisherId, Refusal, StreamKey};
@@ -162,23 +162,11 @@ impl Intake {
         cx.log(Level::INFO, line);
     }
 
-    /// For the API.
-    pub fn snapshot(&mut self, url: String, now: Micros) -> InputSnapshot {
+    /// For the API; `tables`: with all tables and PIDs.
+    pub fn snapshot(&mut self, url: String, tables: bool, now: Micros) -> InputSnapshot {
         let health = self.watch.health(now);
-        let analyser = self.watch.analyser();
-        let tables = analyser.tables();
-        InputSnapshot {
-            url,
-            state: InputState::Receiving,
-            why: None,
-            socket: None,
-            rtp: None,
-            health,
-            analysis: analyser.snapshot(),
-            pat: tables.pat().cloned(),
-            programs: tables.programs().cloned().collect(),
-            services: tables.services().to_vec(),
-        }
+        let summary = InputSnapshot { url, health, ..InputSnapshot::of_watch(&self.watch) };
+        if tables { summary.with_tables(&self.watch) } else { summary }
     }
 
     /// Says what the stream holds, when that is new, and which alarms were raised or cleared.

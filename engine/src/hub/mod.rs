@@ -53,8 +53,8 @@ pub use unit::{Essence, Packets, Unit};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use corelay_codecs::container::mpegts::demux;
-use corelay_config::{Config, Policy};
+use corelay_codecs::container::mpegts::{Pid, demux};
+use corelay_config::{Channel, Config, Policy};
 use hdrhistogram::Histogram;
 use rustc_hash::FxHashMap;
 use slab::Slab;
@@ -77,8 +77,6 @@ pub struct Hub {
     /// Messages to this core itself.
     local: VecDeque<Control>,
     pool: SegmentPool,
-    /// What bridges take out of transport streams.
-    bridging: demux::Settings,
     stats: Arc<CoreStats>,
     streams: Slab<Stream>,
     stream_slots: HashMap<StreamKey, usize>,
@@ -124,12 +122,6 @@ impl Hub {
     /// A hub without streams.
     pub fn new(parts: HubParts) -> Self {
         let HubParts { mesh, clock, config, budget, stats } = parts;
-        let bridging = demux::Settings {
-            program_number: (config.ts.program_number > 0).then_some(config.ts.program_number),
-            access_unit_bytes_max: config.ts.access_unit_bytes_max,
-            flv_audio_first: true,
-            ..demux::Settings::default()
-        };
         Self {
             core: mesh.core(),
             clock,
@@ -138,7 +130,6 @@ impl Hub {
             mesh,
             local: VecDeque::new(),
             pool: SegmentPool::new(budget),
-            bridging,
             stats,
             streams: Slab::new(),
             stream_slots: HashMap::new(),
@@ -180,10 +171,26 @@ impl Hub {
     /// True when the stream belongs to a channel that gets it itself, or to relays: nobody else may
     /// publish it.
     pub fn is_taken(&self, app: &str, name: &str) -> bool {
-        let is_it = |channel: &corelay_config::Channel| {
+        let is_it = |channel: &Channel| {
             channel.app == app && channel.name == name && !channel.inputs.is_empty()
         };
         is_relay_app(app) || self.config.channels.iter().any(is_it)
+    }
+
+    /// What a bridge takes out of a transport stream: the program of `[ts]`, or the first one; of a
+    /// channel whose main input names PIDs, those.
+    fn bridging(&self, key: &StreamKey) -> demux::Settings {
+        let Config { ts, channels, .. } = &*self.config;
+        let is_it = |channel: &&Channel| channel.app == *key.app && channel.name == *key.name;
+        let input = channels.iter().find(is_it).and_then(|channel| channel.inputs.first());
+        let pids = input.map(|url| url.options.pids.as_slice()).unwrap_or_default();
+        demux::Settings {
+            program_number: (ts.program_number > 0).then_some(ts.program_number),
+            pids: pids.iter().copied().map(Pid::new).collect(),
+            access_unit_bytes_max: ts.access_unit_bytes_max,
+            flv_audio_first: true,
+            ..demux::Settings::default()
+        }
     }
 
     /// The stream to watch for a group; `None`: it may not be asked for.

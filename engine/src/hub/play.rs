@@ -291,8 +291,9 @@ impl Hub {
 
     fn place_in(&mut self, replica: usize, egress: Egress, now: Micros) -> Place {
         let settings = MuxSettings::from_config(&self.config);
-        let Self { replicas, bridging, pool, .. } = self;
-        let outlet = replicas[replica].outlet_for(egress, &settings, bridging, pool, now);
+        let bridging = self.bridging(&self.replicas[replica].key);
+        let outlet =
+            self.replicas[replica].outlet_for(egress, &settings, &bridging, &self.pool, now);
         Place { replica, outlet, index: 0 }
     }
 

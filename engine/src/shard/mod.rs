@@ -29,7 +29,7 @@ pub use connection::{Connection, Ending};
 pub use listen::{ListenerSpec, Protocol, Protocols};
 pub use outbox::Outbox;
 pub use run::{CoreParts, Request, run};
-pub use snapshot::{ClientSnapshot, ShardSnapshot};
+pub use snapshot::{ClientSnapshot, Look, ShardSnapshot};
 
 use crate::app::Applications;
 use crate::channel::Channels;

@@ -13,7 +13,7 @@ use tracing::Level;
 use super::links::Links;
 use super::turn::Next;
 use super::wheel::Wheel;
-use super::{Ending, ListenerSpec, Protocols, Shard, ShardSnapshot, tick};
+use super::{Ending, ListenerSpec, Look, Protocols, Shard, ShardSnapshot, tick};
 use crate::app::Applications;
 use crate::channel::{CHANNEL_BIT, Channels};
 use crate::clock::{Clock, Micros};
@@ -30,8 +30,8 @@ use crate::stats::{CoreStats, Failure};
 pub enum Request {
     /// What the core holds, for the API.
     Snapshot {
-        /// Every connection too: a system call and a few strings for each.
-        clients: bool,
+        /// How much of it.
+        look: Look,
         /// Where the answer goes.
         answer: oneshot::Sender<ShardSnapshot>,
     },
@@ -312,9 +312,9 @@ impl Core {
     fn handle_requests(&mut self, now: Micros) {
         while let Ok(request) = self.requests.pop() {
             match request {
-                Request::Snapshot { clients, answer } => {
+                Request::Snapshot { look, answer } => {
                     // A caller that has gone away needs no answer.
-                    let _ = answer.send(self.shard.snapshot(clients));
+                    let _ = answer.send(self.shard.snapshot(look));
                 }
                 Request::Resolved(resolved) => self.links.resolved(resolved, now, &mut self.shard),
                 Request::Stop { deadline_ms } => {

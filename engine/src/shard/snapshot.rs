@@ -8,6 +8,15 @@ use crate::channel::input::InputSnapshot;
 use crate::hub::{StreamKey, StreamSnapshot, ViewersSnapshot};
 use crate::net;
 
+/// How much of what a core holds is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Look {
+    /// Every connection: a system call and a few strings for each.
+    pub clients: bool,
+    /// The tables and PIDs of every transport stream: some KiB for each input and output.
+    pub tables: bool,
+}
+
 /// Everything the control thread may ask of a core.
 #[derive(Clone, Debug)]
 pub struct ShardSnapshot {
@@ -57,13 +66,15 @@ pub struct ClientSnapshot {
 }
 
 impl Shard {
-    /// What the core holds now; `clients` says whether its connections are among it.
-    pub(super) fn snapshot(&mut self, clients: bool) -> ShardSnapshot {
+    /// What the core holds now.
+    pub(super) fn snapshot(&mut self, look: Look) -> ShardSnapshot {
+        let Look { clients, tables } = look;
         let now = self.clock.now();
         let published = self.connections.iter_mut().filter_map(|(_, connection)| {
             let (peer, protocol) = (connection.peer, connection.driver.protocol());
             let intake = connection.driver.intake()?;
-            Some((intake.key().clone(), intake.snapshot(format!("{protocol}://{peer}"), now)))
+            let url = format!("{protocol}://{peer}");
+            Some((intake.key().clone(), intake.snapshot(url, tables, now)))
         });
         let published = published.collect();
         let client = |(_, connection): (usize, &super::Connection)| {
@@ -89,7 +100,7 @@ impl Shard {
             core: self.core.0,
             streams: self.hub.stream_snapshots(now),
             viewers: self.hub.viewer_snapshots(),
-            channels: self.channels.snapshots(now),
+            channels: self.channels.snapshots(tables, now),
             published,
             clients: self.connections.iter().filter(|_| clients).map(client).collect(),
             latency_us: self.hub.latency_us().clone(),

@@ -67,6 +67,12 @@ impl Presence {
         wrong
     }
 
+    /// The program that is watched; where any is, the first one whose PMT was read.
+    pub(super) fn program<'t>(&self, tables: &'t Tables) -> Option<&'t Program> {
+        let is_wanted = |number: u16| self.wanted.is_none_or(|wanted| wanted == number);
+        tables.programs().find(|program| is_wanted(program.program_number))
+    }
+
     /// The program's PMT was read.
     pub(super) fn is_complete(&self) -> bool {
         self.is_complete

@@ -3,10 +3,10 @@
 use std::net::SocketAddr;
 
 use corelay_codecs::container::mpegts::analysis;
-use corelay_codecs::container::mpegts::psi::{Pat, Program, Service};
+use corelay_codecs::container::mpegts::psi::{EsFormat, Pat, Program, Service};
 use corelay_codecs::container::rtp::ReorderCounters;
 
-use super::{DatagramCounters, Input};
+use super::{DatagramCounters, Input, Watch};
 use crate::channel::select::Health;
 use crate::clock::Micros;
 use crate::net::udp::InputCounters;
@@ -36,7 +36,7 @@ impl InputState {
     }
 }
 
-/// One input.
+/// One input; its tables and PIDs only if they were asked for.
 #[derive(Clone, Debug)]
 pub struct InputSnapshot {
     /// As it was configured, without its query.
@@ -51,9 +51,11 @@ pub struct InputSnapshot {
     pub rtp: Option<ReorderCounters>,
     /// What the selector is told.
     pub health: Health,
-    /// Everything that is measured.
+    /// How the streams of the program that viewers get are coded, in the order of its PMT.
+    pub formats: Vec<EsFormat>,
+    /// Everything that is measured; in a summary, without the PIDs.
     pub analysis: analysis::Snapshot,
-    /// The PAT, if it was seen.
+    /// The PAT, if it was seen. Not in a summary, and neither is what follows.
     pub pat: Option<Pat>,
     /// The programs whose PMT was read, in the order of the PAT.
     pub programs: Vec<Program>,
@@ -83,8 +85,15 @@ impl Input {
     ///
     /// Cost: copies of all tables and PIDs; for the API, not for every turn.
     pub fn snapshot(&mut self, now: Micros) -> InputSnapshot {
+        let summary = self.summary(now);
+        summary.with_tables(&self.watch)
+    }
+
+    /// What is known now, without tables and PIDs.
+    ///
+    /// Cost: a handful of allocations.
+    pub fn summary(&mut self, now: Micros) -> InputSnapshot {
         let health = self.health(now);
-        let tables = self.watch.analyser().tables();
         let port = self.port.as_ref();
         let open = port.and_then(|port| port.opened());
         let why = port.and_then(|port| port.why()).map(str::to_owned);
@@ -109,10 +118,39 @@ impl Input {
             }),
             rtp: self.unwrapper.rtp_counters(),
             health,
-            analysis: self.watch.analyser().snapshot(),
+            ..InputSnapshot::of_watch(&self.watch)
+        }
+    }
+}
+
+impl InputSnapshot {
+    /// What a watch knows of an input without a name and without a socket; a summary.
+    pub fn of_watch(watch: &Watch) -> Self {
+        let streams = watch.program().map(|program| program.streams.as_slice());
+        Self {
+            url: String::new(),
+            state: InputState::Receiving,
+            why: None,
+            socket: None,
+            rtp: None,
+            health: Health::default(),
+            formats: streams.unwrap_or_default().iter().map(|stream| stream.format).collect(),
+            analysis: watch.analyser().summary(),
+            pat: None,
+            programs: Vec::new(),
+            services: Vec::new(),
+        }
+    }
+
+    /// The same with all tables and PIDs.
+    pub fn with_tables(self, watch: &Watch) -> Self {
+        let (analyser, tables) = (watch.analyser(), watch.analyser().tables());
+        Self {
+            analysis: analyser.snapshot(),
             pat: tables.pat().cloned(),
             programs: tables.programs().cloned().collect(),
             services: tables.services().to_vec(),
+            ..self
         }
     }
 }

@@ -254,7 +254,7 @@ fn a_closed_input_has_nothing_to_do_and_can_be_opened_again() {
 
 #[test]
 fn a_connection_feeds_an_input_without_a_socket() {
-    let url = MediaUrl::parse("http://127.0.0.1/x.ts", Side::Input).unwrap();
+    let url = MediaUrl::parse("http://127.0.0.1/x.ts?key=secret", Side::Input).unwrap();
     let mut input = Input::new(&url, &SETTINGS, 1);
     let mut now = Micros::from_millis(1_000);
     input.open(now);
@@ -273,6 +273,14 @@ fn a_connection_feeds_an_input_without_a_socket() {
     let snapshot = input.snapshot(now);
     assert!(snapshot.socket.is_none() && snapshot.programs.len() == 1);
     assert_eq!((snapshot.state.label(), snapshot.services.len()), ("receiving", 1));
+    assert_eq!(snapshot.url, "http://127.0.0.1:80/x.ts?...", "without its secret");
+
+    let summary = input.summary(now);
+    assert!(summary.pat.is_none() && summary.programs.is_empty() && summary.services.is_empty());
+    assert!(summary.analysis.pids.is_empty() && !snapshot.analysis.pids.is_empty());
+    assert_eq!(summary.analysis.totals, snapshot.analysis.totals);
+    let formats: Vec<_> = snapshot.programs[0].streams.iter().map(|one| one.format).collect();
+    assert!(!formats.is_empty() && summary.formats == formats && snapshot.formats == formats);
 }
 
 #[test]

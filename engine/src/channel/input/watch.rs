@@ -6,6 +6,7 @@
 
 use corelay_codecs::container::mpegts::PACKET_SIZE;
 use corelay_codecs::container::mpegts::analysis::{self, Analyser, Indicator};
+use corelay_codecs::container::mpegts::psi::Program;
 
 use super::presence::Presence;
 use crate::channel::select::Health;
@@ -107,6 +108,11 @@ impl Watch {
             is_scrambled: self.presence.last_scrambled().is_some_and(within_second),
             bitrate_kbps: self.rate.kbps,
         }
+    }
+
+    /// The program that is watched, once its PMT was read.
+    pub fn program(&self) -> Option<&Program> {
+        self.presence.program(self.analyser.tables())
     }
 
     /// Time of the last packet.

@@ -3,8 +3,10 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
-use corelay_codecs::container::mpegts::analysis::{self, Change};
+use corelay_codecs::container::mpegts::analysis;
 use tracing::Level;
+
+use crate::channel::describe_alarm;
 
 /// Something happened to an output.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,16 +28,7 @@ impl OutputEvent {
         match self {
             Self::Opened { local } => (Level::INFO, format!("sends from {local}")),
             Self::Lost(why) => (Level::WARN, format!("is lost: {why}")),
-            Self::Alarm(alarm) => {
-                let (level, verb) = match alarm.change {
-                    Change::Raised { .. } => (Level::WARN, "raises"),
-                    Change::Cleared { .. } => (Level::INFO, "clears"),
-                };
-                let of = alarm.pid.map_or(String::new(), |pid| format!(" of PID {pid}"));
-                let indicator = alarm.indicator;
-                let (number, name) = (indicator.number(), indicator.name());
-                (level, format!("{verb} TR 101 290 {number} {name}{of}"))
-            }
+            Self::Alarm(alarm) => describe_alarm(alarm),
         }
     }
 }

@@ -18,11 +18,12 @@ mod port;
 mod snapshot;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 
-use corelay_codecs::container::mpegts::analysis::{self, Analyser};
+use corelay_codecs::container::mpegts::analysis;
 use corelay_codecs::container::mpegts::{PACKET_SIZE, pace};
 use corelay_codecs::container::rtp::{Header, Packetizer};
 use corelay_config::{Endpoint, Iptv, MediaUrl, Pace};
@@ -33,6 +34,7 @@ use crate::net::udp::{Outgoing, UdpTarget};
 use events::Events;
 use paced::{HeaderBytes, Paced};
 use port::Port;
+use watch::Watch;
 
 pub use events::OutputEvent;
 pub use port::OutputDrops;
@@ -84,7 +86,7 @@ pub struct Output {
     datagram_bytes: usize,
     /// `None`: packets are forwarded.
     paced: Option<Paced>,
-    watch: Option<Box<Analyser>>,
+    watch: Option<Box<Watch>>,
     events: Events,
     is_open: bool,
     tick_at: Micros,
@@ -114,7 +116,7 @@ impl Output {
             numbering: Numbering::new(is_rtp),
             datagram_bytes: packets_per_datagram.clamp(1, PACKETS_MAX) * PACKET_SIZE,
             paced: is_paced.then(|| Paced::new(pacer)),
-            watch: settings.analysis.map(|settings| Box::new(Analyser::new(settings))),
+            watch: settings.analysis.map(|settings| Box::new(Watch::new(settings))),
             events: Events::default(),
             is_open: false,
             tick_at: Micros(u64::MAX),
@@ -133,6 +135,9 @@ impl Output {
     pub fn close(&mut self) {
         self.is_open = false;
         self.port.close();
+        if let Some(watch) = &mut self.watch {
+            watch.close();
+        }
         if let Some(paced) = &mut self.paced {
             paced.clear();
         }
@@ -185,25 +190,20 @@ impl Output {
         if self.tick_at <= now {
             self.tick_at = now.after_millis(TICK_MS);
             if let Some(watch) = &mut self.watch {
-                watch.tick(now.0);
+                watch.tick(now);
             }
         }
     }
 
     /// What happened, in order; alarms behind the rest.
     pub fn poll_event(&mut self) -> Option<OutputEvent> {
-        let alarm = || self.watch.as_mut()?.poll_event().map(OutputEvent::Alarm);
+        let alarm = || self.watch.as_mut()?.poll_alarm().map(OutputEvent::Alarm);
         self.events.pop().or_else(alarm)
     }
 
     /// The URL as it was configured, without its query.
     pub fn url(&self) -> &str {
         &self.url
-    }
-
-    /// Measurement and tables, if packets are measured.
-    pub fn analyser(&self) -> Option<&Analyser> {
-        self.watch.as_deref()
     }
 
     fn depart(&mut self, now: Micros) {
@@ -215,7 +215,7 @@ impl Output {
 
     fn forward(&mut self, packets: &[u8], now: Micros) {
         if let Some(watch) = &mut self.watch {
-            watch.packets(packets, now.0);
+            watch.packets(packets, now);
         }
         let mut headers = [[0; Header::SIZE]; BATCH];
         for batch in packets.chunks(BATCH * self.datagram_bytes) {

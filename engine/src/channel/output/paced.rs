@@ -1,12 +1,12 @@
 //! Datagrams that leave when their place in the stream says.
 
-use corelay_codecs::container::mpegts::analysis::Analyser;
 use corelay_codecs::container::mpegts::pace::{Counters, Pacer, Settings};
 use corelay_codecs::container::rtp::Header;
 
 use super::Numbering;
 use super::events::Events;
 use super::port::{Cause, Port};
+use super::watch::Watch;
 use crate::clock::Micros;
 use crate::net::udp::Outgoing;
 
@@ -62,7 +62,7 @@ impl Paced {
         &mut self,
         numbering: &mut Numbering,
         port: &mut Port,
-        watch: &mut Option<Box<Analyser>>,
+        watch: &mut Option<Box<Watch>>,
         events: &mut Events,
         now: Micros,
     ) {
@@ -74,8 +74,8 @@ impl Paced {
         pacer.take(now.0, |packets, at_us| {
             let header = numbering.header(at_us);
             let header = header.as_ref().map_or(&[][..], |header| header);
-            if let Some(analyser) = watch {
-                analyser.packets(packets, now.0);
+            if let Some(watch) = watch {
+                watch.packets(packets, now);
             }
             if held.retry_at.is_some() {
                 return port.drop_datagrams(1, Cause::NoBuffers);

@@ -53,7 +53,7 @@ pub struct OutputSnapshot {
     pub ssrc: Option<u32>,
     /// The jitter buffer of a paced output.
     pub pacer: Option<pace::Counters>,
-    /// Everything that is measured, if it is.
+    /// Everything that is measured, if it is; in a summary, without the PIDs.
     pub analysis: Option<analysis::Snapshot>,
 }
 
@@ -62,6 +62,14 @@ impl Output {
     ///
     /// Cost: a copy of what is known of every PID; for the API, not for every turn.
     pub fn snapshot(&self) -> OutputSnapshot {
+        let analysis = self.watch.as_ref().map(|watch| watch.analyser().snapshot());
+        OutputSnapshot { analysis, ..self.summary() }
+    }
+
+    /// What is known now, without that of the PIDs.
+    ///
+    /// Cost: a few allocations.
+    pub fn summary(&self) -> OutputSnapshot {
         let why = self.port.why().map(str::to_owned);
         let state = match (self.is_open, &why) {
             (false, _) => OutputState::Closed,
@@ -79,7 +87,7 @@ impl Output {
             drops: self.port.drops(),
             ssrc: self.numbering.0.as_ref().map(|packetizer| packetizer.ssrc()),
             pacer: self.paced.as_ref().map(|paced| paced.counters()),
-            analysis: self.watch.as_ref().map(|watch| watch.snapshot()),
+            analysis: self.watch.as_ref().map(|watch| watch.analyser().summary()),
         }
     }
 }

@@ -269,6 +269,29 @@ fn what_leaves_is_measured_if_wanted() {
 }
 
 #[test]
+fn nothing_is_missing_before_the_first_packet() {
+    let analysis = Some(analysis::Settings::default());
+    for pace in [Pace::Forward, Pace::Paced] {
+        let mut rig = Rig::new(false, &OutputSettings { analysis, pace, ..SETTINGS });
+        let begin = rig.now;
+        while rig.now.since(begin) < 5_000_000 {
+            rig.now = rig.output.next_due().expect("the analyser is told the time");
+            rig.output.handle_timeout(rig.now);
+        }
+        assert!(matches!(rig.events()[..], [OutputEvent::Opened { .. }]));
+        let pcr = |number: u32| number.is_multiple_of(7).then(|| u64::from(number) * 27_000);
+        rig.output.send(&packets(0..70, pcr), rig.now);
+        let begin = rig.now;
+        while rig.now.since(begin) < 5_000_000 {
+            rig.now = rig.output.next_due().unwrap();
+            rig.output.handle_timeout(rig.now);
+        }
+        let words: Vec<String> = rig.events().iter().map(|event| event.describe().1).collect();
+        assert!(words.contains(&"raises TR 101 290 1.3 PAT_error of PID 0".to_owned()), "{words:?}");
+    }
+}
+
+#[test]
 fn only_datagrams_are_sent_here() {
     let url = MediaUrl::parse("tcp://127.0.0.1:9", corelay_config::Side::Output).unwrap();
     assert!(Output::new(&url, &SETTINGS, 1).is_none());

@@ -1,12 +1,10 @@
 //! `/api/v1/channels`: the channels at a glance; and what has become of one, in `/api/v1/streams`.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 
 use corelay_codecs::container::mpegts::splice;
 use serde::Serialize;
 
-use super::place;
 use super::sources::{self, Source, Sources};
 use crate::channel::{ChannelSnapshot, SwitchSnapshot, is_relay};
 use crate::hub::StreamKey;
@@ -40,7 +38,7 @@ pub(super) struct Channel<'a> {
 struct OnAir<'a> {
     /// Its number, from 1.
     input: usize,
-    url: Cow<'a, str>,
+    url: &'a str,
     state: &'static str,
     /// Of the last second.
     kbps: u64,
@@ -115,7 +113,7 @@ pub(super) fn describe<'a>(
 
 fn one<'a>(channel: &'a ChannelSnapshot, inputs: &[Source<'a>], id: Option<u64>) -> Channel<'a> {
     let on_air = inputs.iter().find(|source| source.is_on_air);
-    let sending = channel.links.iter().filter(|link| !link.is_input);
+    let sending = channel.links.iter().filter(|link| !link.is_input());
     let lost = channel.outputs.iter().filter(|output| output.why.is_some()).count();
     Channel {
         name: channel.key.to_string(),
@@ -125,7 +123,7 @@ fn one<'a>(channel: &'a ChannelSnapshot, inputs: &[Source<'a>], id: Option<u64>)
         inputs: channel.inputs.len(),
         on_air: on_air.map(|source| OnAir {
             input: source.number,
-            url: place::shown(&source.input.url),
+            url: &source.input.url,
             state: source.state(),
             kbps: source.kbps(),
             since_ms: channel.current_for_ms,

@@ -1,12 +1,10 @@
 //! The inputs of a stream in `/api/v1/streams`.
 
-use std::borrow::Cow;
 use std::net::SocketAddr;
 
 use corelay_codecs::container::mpegts::analysis;
 use serde::Serialize;
 
-use super::place;
 use super::sources::Source;
 use crate::channel::input::{InputSnapshot, SocketSnapshot};
 use crate::channel::select::Health;
@@ -18,7 +16,7 @@ use crate::probe::{RtpReport, StreamLook, StreamReport};
 pub(super) struct Input<'a> {
     /// From 1, as in the log and in metrics.
     number: usize,
-    url: Cow<'a, str>,
+    url: &'a str,
     /// `closed`, `connecting`, `lost`, `silent` or `receiving`.
     state: &'static str,
     /// Why it is lost.
@@ -115,7 +113,7 @@ impl<'a> Input<'a> {
         let input = source.input;
         Self {
             number: source.number,
-            url: place::shown(&input.url),
+            url: &input.url,
             state: source.state(),
             why: source.why(),
             on_air: source.is_on_air,

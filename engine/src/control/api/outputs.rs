@@ -1,6 +1,5 @@
 //! The outputs and connections of a channel in `/api/v1/streams`.
 
-use std::borrow::Cow;
 use std::net::SocketAddr;
 
 use corelay_codecs::container::mpegts::{analysis, pace};
@@ -8,7 +7,6 @@ use corelay_config::Pace;
 use serde::Serialize;
 
 use super::inputs::Summary;
-use super::place;
 use crate::channel::LinkSnapshot;
 use crate::channel::output::OutputSnapshot;
 use crate::probe::{StreamLook, StreamReport};
@@ -18,7 +16,7 @@ use crate::probe::{StreamLook, StreamReport};
 pub(super) struct Output<'a> {
     /// From 1, as in metrics.
     number: usize,
-    url: Cow<'a, str>,
+    url: &'a str,
     /// `forward` or `paced`.
     mode: &'static str,
     /// `closed`, `lost` or `open`.
@@ -82,7 +80,7 @@ struct Pacing {
 pub(super) struct Link<'a> {
     /// From 1, as in metrics.
     number: usize,
-    url: Cow<'a, str>,
+    url: &'a str,
     /// `in` or `out`.
     direction: &'static str,
     connected: bool,
@@ -99,7 +97,7 @@ impl<'a> Output<'a> {
         let analysis = output.analysis.as_ref();
         Self {
             number,
-            url: place::shown(&output.url),
+            url: &output.url,
             mode: match output.pace {
                 Pace::Forward => "forward",
                 Pace::Paced => "paced",
@@ -141,8 +139,8 @@ impl<'a> Link<'a> {
     pub(super) fn of(number: usize, link: &'a LinkSnapshot) -> Self {
         Self {
             number,
-            url: place::shown(&link.url),
-            direction: if link.is_input { "in" } else { "out" },
+            url: &link.url,
+            direction: if link.is_input() { "in" } else { "out" },
             connected: link.is_connected,
             connections: link.connections,
             why: link.why.as_deref(),

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use crate::channel::input::{InputSnapshot, InputState};
-use crate::channel::{ChannelSnapshot, LinkSnapshot};
+use crate::channel::{ChannelSnapshot, Leg, LinkSnapshot};
 use crate::clock::Micros;
 use crate::hub::StreamKey;
 use crate::shard::ShardSnapshot;
@@ -52,11 +52,11 @@ pub(in crate::control) fn by_stream(shards: &[ShardSnapshot]) -> BTreeMap<&Strea
 impl<'a> Sources<'a> {
     /// Its inputs, in the order of their numbers.
     pub(in crate::control) fn inputs(&self) -> Vec<Source<'a>> {
-        let (mut inputs, mut links) = (Vec::new(), self.input_links());
+        let mut inputs = Vec::new();
         if let Some(channel) = self.channel {
             for (index, input) in channel.inputs.iter().enumerate() {
                 let is_on_air = channel.is_open && index == channel.current;
-                let link = if input.socket.is_none() { links.next() } else { None };
+                let link = channel.links.iter().find(|link| link.leg == Leg::Input(index));
                 inputs.push(Source { number: index + 1, is_on_air, link, input });
             }
         }
@@ -73,11 +73,6 @@ impl<'a> Sources<'a> {
         inputs.iter().find(|source| source.is_on_air).or(inputs.first()).copied()
     }
 
-    /// The connections of the channel's inputs: one for each that has no socket, in their order.
-    fn input_links(&self) -> impl Iterator<Item = &'a LinkSnapshot> + use<'a> {
-        let links = self.channel.map(|channel| channel.links.as_slice()).unwrap_or_default();
-        links.iter().filter(|link| link.is_input)
-    }
 }
 
 impl<'a> Source<'a> {
@@ -144,14 +139,17 @@ mod tests {
     }
 
     #[test]
-    fn an_input_without_a_socket_has_the_connection_of_its_place() {
+    fn an_input_has_the_connection_that_is_for_it() {
         let mut shards = transport::headend();
         let channel = &mut shards[0].channels[0];
         let another = InputSnapshot { url: "tcp://h:1".to_owned(), ..channel.inputs[1].clone() };
         channel.inputs.insert(0, another);
         let why = Some("refused".to_owned());
-        let down = LinkSnapshot { is_connected: false, why, ..channel.links[0].clone() };
-        channel.links.insert(0, down);
+        let leg = Leg::Input(0);
+        let down = LinkSnapshot { leg, is_connected: false, why, ..channel.links[0].clone() };
+        channel.links[0].leg = Leg::Input(2);
+        // Their order tells nothing.
+        channel.links.push(down);
         let all = by_stream(&shards);
         let inputs = all.values().next().unwrap().inputs();
         let told: Vec<_> = inputs.iter().map(|one| (one.state(), one.why())).collect();

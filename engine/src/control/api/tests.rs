@@ -60,8 +60,8 @@ fn control_plane(dead: Option<usize>, shards: Vec<ShardSnapshot>) -> Arc<State> 
             loop {
                 stats.heartbeat.add(1);
                 while let Ok(request) = requests.pop() {
-                    if let Request::Snapshot { answer, .. } = request {
-                        let _ = answer.send(shard.clone());
+                    if let Request::Snapshot { look, answer } = request {
+                        let _ = answer.send(looked_at(shard.clone(), look));
                     }
                 }
                 tokio::time::sleep(Duration::from_millis(1)).await;
@@ -71,6 +71,25 @@ fn control_plane(dead: Option<usize>, shards: Vec<ShardSnapshot>) -> Arc<State> 
     let config = Arc::new(corelay_config::Config::shipped());
     let (links, budget) = (Links::new(links), Budget::new(1 << 30));
     Arc::new(State { config, links, budget, started: std::time::Instant::now() })
+}
+
+/// What a core leaves out that was not asked for.
+fn looked_at(mut shard: ShardSnapshot, look: Look) -> ShardSnapshot {
+    if !look.clients {
+        shard.clients.clear();
+    }
+    if !look.tables {
+        let inputs = shard.channels.iter_mut().flat_map(|channel| &mut channel.inputs);
+        for input in inputs.chain(shard.published.iter_mut().map(|(_, input)| input)) {
+            input.analysis.pids.clear();
+            input.pat = None;
+            input.programs.clear();
+            input.services.clear();
+        }
+        let outputs = shard.channels.iter_mut().flat_map(|channel| &mut channel.outputs);
+        outputs.filter_map(|output| output.analysis.as_mut()).for_each(|one| one.pids.clear());
+    }
+    shard
 }
 
 fn ask_of(dead: Option<usize>, method: &str, path: &str) -> Reply {
@@ -175,7 +194,27 @@ fn a_list_has_all_that_is_measured_only_when_it_is_asked_for() {
     ] {
         let reply = ask_about(headend(), None, "GET", path).json();
         let streams = reply.get("stream").unwrap_or(&reply["streams"][0]);
-        assert_eq!(streams["inputs"][0]["transport"].is_object(), is_full, "{path}");
+        let transport = &streams["inputs"][0]["transport"];
+        assert_eq!(transport.is_object(), is_full, "{path}");
+        let pids = transport["pids"].as_array().map_or(0, Vec::len);
+        assert_eq!(pids, if is_full { 4 } else { 0 }, "{path}");
+        assert_eq!(streams["tracks"].as_array().map(Vec::len), Some(2), "{path}");
+    }
+}
+
+#[test]
+fn the_tracks_and_metrics_of_a_transport_stream_need_no_tables() {
+    let mut shards = headend();
+    shards[0].viewers.clear();
+    let reply = ask_about(shards.clone(), None, "GET", "/api/v1/streams").json();
+    let codecs = reply["streams"][0]["tracks"].as_array().unwrap().iter();
+    let codecs: Vec<_> = codecs.map(|track| track["codec"].as_str().unwrap()).collect();
+    assert_eq!(codecs, ["H264", "AC-4"]);
+    let metrics = ask_about(shards, None, "GET", "/metrics").body;
+    for (name, value) in [("interval", "0.04"), ("jitter", "0.0025"), ("accuracy", "3e-7")] {
+        let labels = "stream=\"iptv/news\",input=\"1\"";
+        let line = format!("\ncorelay_ts_pcr_{name}_max_seconds{{{labels}}} {value}\n");
+        assert!(metrics.contains(&line), "{line}");
     }
 }
 

@@ -3,12 +3,10 @@
 
 use std::borrow::Cow;
 
-use corelay_codecs::container::mpegts::psi::{EsFormat, EsInfo, Program};
+use corelay_codecs::container::mpegts::psi::EsFormat;
 use corelay_codecs::{CodecId, TrackKind};
-use corelay_config::{MediaUrl, Side};
 
 use super::sources::Source;
-use crate::channel::input::InputSnapshot;
 use crate::hub::{BridgeSnapshot, TrackSnapshot};
 
 /// The tracks of a transport stream. `bridges` are those of all cores.
@@ -19,23 +17,15 @@ pub(super) fn of_transport<'a>(
     // One that has just begun knows fewer.
     match bridges.max_by_key(|bridge| bridge.tracks.len()) {
         Some(bridge) if !bridge.tracks.is_empty() => Cow::Borrowed(&bridge.tracks),
-        _ => Cow::Owned(source.and_then(|source| program(source.input)).map_or(vec![], named)),
+        _ => Cow::Owned(source.map_or(vec![], |source| named(&source.input.formats))),
     }
 }
 
-/// The program that viewers get: the one that the URL names, or the first one.
-fn program(input: &InputSnapshot) -> Option<&Program> {
-    let url = MediaUrl::parse(&input.url, Side::Input).ok();
-    let wanted = url.and_then(|url| url.options.program_number);
-    let is_wanted = |number: u16| wanted.is_none_or(|wanted| wanted == number);
-    input.programs.iter().find(|program| is_wanted(program.program_number))
-}
-
 /// Pictures and sound that a PMT names: it tells no more of them than their coding.
-fn named(program: &Program) -> Vec<TrackSnapshot> {
+fn named(formats: &[EsFormat]) -> Vec<TrackSnapshot> {
     let (mut videos, mut audios) = (0..=u8::MAX, 0..=u8::MAX);
-    let track = |stream: &EsInfo| {
-        let (kind, index) = match stream.format.kind() {
+    let track = |format: &EsFormat| {
+        let (kind, index) = match format.kind() {
             TrackKind::Video => ("video", videos.next()?),
             TrackKind::Audio => ("audio", audios.next()?),
             _ => return None,
@@ -43,7 +33,7 @@ fn named(program: &Program) -> Vec<TrackSnapshot> {
         Some(TrackSnapshot {
             kind,
             index,
-            codec: codec(stream.format),
+            codec: codec(*format),
             profile: String::new(),
             level: String::new(),
             width: 0,
@@ -53,7 +43,7 @@ fn named(program: &Program) -> Vec<TrackSnapshot> {
             channels: 0,
         })
     };
-    program.streams.iter().filter_map(track).collect()
+    formats.iter().filter_map(track).collect()
 }
 
 /// As for other streams where there is such a word.
@@ -99,21 +89,8 @@ mod tests {
     }
 
     #[test]
-    fn the_program_is_the_one_of_the_url() {
-        let mut shards = transport::headend();
-        let input = &mut shards[0].channels[0].inputs[0];
-        let first = Program { program_number: 1, streams: vec![], ..transport::program() };
-        input.programs.insert(0, first);
-        assert_eq!(codecs(&shards, &[]), []);
-        shards[0].channels[0].inputs[0].url += "&pnr=3";
-        assert_eq!(codecs(&shards, &[]).len(), 2);
-    }
-
-    #[test]
     fn more_tracks_than_have_numbers_are_left_out() {
-        let mut program = transport::program();
-        program.streams = vec![program.streams[1].clone(); 300];
-        let tracks = named(&program);
+        let tracks = named(&[EsFormat::AacAdts; 300]);
         assert_eq!((tracks.len(), tracks[255].index), (256, 255));
     }
 }

@@ -11,7 +11,7 @@
 use std::fmt;
 
 use corelay_codecs::container::mpegts::PACKET_SIZE;
-use corelay_codecs::container::mpegts::analysis::{AlarmState, PcrState};
+use corelay_codecs::container::mpegts::analysis::{AlarmState, WorstClock};
 use corelay_codecs::container::rtp::ReorderCounters;
 
 use super::{Families, Whole};
@@ -120,7 +120,7 @@ fn outputs(streams: &Streams<'_>, families: &mut Families<'_>) -> fmt::Result {
 fn links(streams: &Streams<'_>, families: &mut Families<'_>) -> fmt::Result {
     let all: Vec<_> = of_channels(streams, |channel| &channel.links, "link").collect();
     let labels = |labels: &Labels, link: &LinkSnapshot| {
-        (labels.clone(), [("direction", if link.is_input { "in" } else { "out" })])
+        (labels.clone(), [("direction", if link.is_input() { "in" } else { "out" })])
     };
     let up = all.iter().map(|(of, link)| (labels(of, link), u32::from(link.is_connected)));
     families.gauges("link_up", "1 when a connection of a channel is there.", up)?;
@@ -162,10 +162,9 @@ fn window(source: &Source<'_>, value: u64, per_second: f64) -> Option<f64> {
     (source.is_up() && value > 0).then(|| value as f64 / per_second)
 }
 
-/// The worst of all clocks.
-fn clocks(source: &Source<'_>, of: fn(&PcrState) -> Option<u64>) -> Option<u64> {
-    let clocks = source.input.analysis.pids.iter().filter_map(|pid| pid.pcr.as_ref());
-    clocks.filter_map(of).max()
+/// The worst of all clocks; 0 where there is none.
+fn clock<'a>(source: &Source<'a>) -> &'a WorstClock {
+    &source.input.analysis.worst_clock
 }
 
 fn rtp(source: &Source<'_>, of: fn(&ReorderCounters) -> u64) -> Option<u64> {
@@ -198,20 +197,20 @@ const GAUGES: [(&str, &str, Gauge); 13] = [
         window(one, one.input.analysis.pts_interval_max_us, US)
     }),
     ("ts_pcr_interval_max_seconds", "Longest step between PCRs in the last second.", |one| {
-        window(one, clocks(one, |clock| Some(clock.interval_max_us))?, US)
+        window(one, clock(one).interval_max_us, US)
     }),
     (
         "ts_pcr_jitter_max_seconds",
         "Variation of arrival against the clock in the last second; datagrams.",
         |one| {
-            let jitter = clocks(one, |clock| Some(clock.jitter_us)).filter(|_| one.is_by_arrival());
-            window(one, jitter?, US)
+            let jitter_us = one.is_by_arrival().then_some(clock(one).jitter_us);
+            window(one, jitter_us?, US)
         },
     ),
     (
         "ts_pcr_accuracy_max_seconds",
         "Largest distance of a PCR from a constant rate in the last second; constant rates.",
-        |one| window(one, clocks(one, |clock| clock.accuracy_ns)?, NS),
+        |one| window(one, clock(one).accuracy_ns?, NS),
     ),
     ("ts_in_sync", "1 when most sync bytes are right.", |one| {
         one.is_up().then(|| f64::from(u8::from(one.input.health.is_in_sync)))

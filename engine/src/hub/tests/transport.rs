@@ -121,7 +121,7 @@ fn clocks_and_tables(bytes: &[u8]) -> (i64, usize) {
 fn clocks_and_tables_of_a_transport_stream_come_as_often_as_the_settings_say() {
     for (form, pcr_interval_ms, tables_interval_ms, longest, tables) in [
         (Form::HttpTs, 40, 100, 40..=40, 30..=45),
-        (Form::HttpTs, 10, 20, 5..=10, 150..=200),
+        (Form::HttpTs, 10, 20, 5..=10, 145..=155),
         (Form::WebSocketTs, 20, 50, 15..=20, 60..=80),
         (Form::HttpTs, 100, 1_000, 60..=100, 3..=5),
     ] {

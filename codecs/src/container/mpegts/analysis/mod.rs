@@ -37,7 +37,7 @@ use pcr::{PcrFault, PcrMeter};
 use pid::{COUNTER_UNKNOWN, PidState, Pids};
 
 pub use alarm::{AlarmState, Change, Event, Indicator};
-pub use pcr::PcrState;
+pub use pcr::{PcrState, WorstClock};
 pub use pid::Role;
 pub use settings::{Settings, TimeSource};
 pub use snapshot::{PidSnapshot, Snapshot, Totals};

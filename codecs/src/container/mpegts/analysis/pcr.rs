@@ -30,6 +30,26 @@ pub struct PcrState {
     pub rate_bps: u64,
 }
 
+/// The worst of several clocks in the last window; their worst need not be those of one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WorstClock {
+    /// As [`PcrState::interval_max_us`]; 0 without a clock.
+    pub interval_max_us: u64,
+    /// As [`PcrState::jitter_us`].
+    pub jitter_us: u64,
+    /// As [`PcrState::accuracy_ns`], of those that have one.
+    pub accuracy_ns: Option<u64>,
+}
+
+impl WorstClock {
+    /// Takes another clock into account.
+    pub fn add(&mut self, clock: &PcrState) {
+        self.interval_max_us = self.interval_max_us.max(clock.interval_max_us);
+        self.jitter_us = self.jitter_us.max(clock.jitter_us);
+        self.accuracy_ns = self.accuracy_ns.max(clock.accuracy_ns);
+    }
+}
+
 /// What is wrong with one PCR.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PcrFault {

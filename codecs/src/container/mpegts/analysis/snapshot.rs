@@ -1,7 +1,7 @@
 //! What the analyser knows at a moment, as plain data.
 
 use super::alarm::{AlarmState, Indicator};
-use super::pcr::PcrState;
+use super::pcr::{PcrState, WorstClock};
 use super::pid::Role;
 use crate::container::mpegts::Pid;
 
@@ -28,9 +28,12 @@ pub struct Snapshot {
     pub pts_interval_max_us: u64,
     /// The clock of the first program that has one.
     pub pcr: Option<PcrState>,
+    /// The worst of all clocks.
+    pub worst_clock: WorstClock,
     /// Every indicator, in the order of their numbers.
     pub alarms: [AlarmState; Indicator::ALL.len()],
-    /// Every PID that was seen or is named by a table, in the order of their numbers.
+    /// Every PID that was seen or is named by a table, in the order of their numbers; empty in a
+    /// [summary](super::Analyser::summary).
     pub pids: Vec<PidSnapshot>,
 }
 

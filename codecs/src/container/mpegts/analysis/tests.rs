@@ -109,6 +109,18 @@ fn a_good_stream_raises_nothing_and_is_described() {
     assert!((80 * MS..=100 * MS).contains(&snapshot.pat_interval_max_us));
     assert_eq!(snapshot.pts_interval_max_us, 40 * MS);
     assert_eq!(analyser.tables().services()[0].provider, "corelay");
+    assert_eq!(snapshot.worst_clock.interval_max_us, 40 * MS);
+    assert_eq!(analyser.summary(), Snapshot { pids: vec![], ..snapshot });
+}
+
+#[test]
+fn the_worst_of_several_clocks_may_be_of_each() {
+    let mut worst = WorstClock::default();
+    worst.add(&PcrState { interval_max_us: 5, jitter_us: 1, ..PcrState::default() });
+    worst.add(&PcrState { jitter_us: 9, accuracy_ns: Some(3), ..PcrState::default() });
+    worst.add(&PcrState { interval_max_us: 4, ..PcrState::default() });
+    let expected = WorstClock { interval_max_us: 5, jitter_us: 9, accuracy_ns: Some(3) };
+    assert_eq!(worst, expected);
 }
 
 #[test]

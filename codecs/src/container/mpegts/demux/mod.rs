@@ -183,7 +183,7 @@ pub enum Event {
 pub enum Reason {
     /// Neither pictures nor sound: teletext, subtitles, cues, private data.
     NotAudioVideo,
-    /// There is no form for it here.
+    /// It cannot be handed out; the words are why, for people.
     Unsupported(&'static str),
     /// Left out by [`Settings::pids`].
     NotChosen,

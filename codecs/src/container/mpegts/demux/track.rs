@@ -279,7 +279,7 @@ impl Parser {
             EsFormat::Av1 => Self::Packets(PacketStream::new(CodecId::Av1, None, bytes_max)),
             EsFormat::Opus => {
                 let head = stream.opus_channel_config.and_then(opus::head_of_channel_config);
-                let head = head.ok_or(Reason::Unsupported("Opus channel configuration"))?;
+                let head = head.ok_or(Reason::Unsupported(NO_OPUS_HEAD))?;
                 Self::Packets(PacketStream::new(CodecId::Opus, Some(Bytes::from(head)), bytes_max))
             }
             EsFormat::AacAdts => Self::Frames(FrameStream::new(Syntax::Adts)),
@@ -288,7 +288,7 @@ impl Parser {
             }
             EsFormat::MpegAudio => Self::Frames(FrameStream::new(Syntax::MpegAudio)),
             EsFormat::Ac3 | EsFormat::Eac3 => Self::Frames(FrameStream::new(Syntax::Ac3)),
-            format => return Err(Reason::Unsupported(format.name())),
+            _ => return Err(Reason::Unsupported(NO_FORM)),
         })
     }
 
@@ -372,3 +372,7 @@ impl Outlet<'_, '_> {
         }));
     }
 }
+
+/// Whoever asks for access units sends them on as RTMP or FLV.
+const NO_FORM: &str = "RTMP and FLV have no form for it";
+const NO_OPUS_HEAD: &str = "its Opus channel configuration is missing or unknown";

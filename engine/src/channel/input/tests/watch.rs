@@ -176,4 +176,8 @@ fn the_wanted_program_is_watched() {
     let health = rig.watch.health(rig.now);
     assert!(health.last_pat.is_some(), "the PAT is there, and has no such program");
     assert_eq!((health.last_pmt, health.last_tracks), (None, None));
+    assert!(rig.watch.program().is_none());
+    rig.watch = Watch::new(Settings::default(), Some(1), 500);
+    rig.good(1_000);
+    assert_eq!(rig.watch.program().map(|program| program.program_number), Some(1));
 }

@@ -12,7 +12,7 @@ use corelay_config::Pace;
 use crate::channel::input::{DatagramCounters, InputSnapshot, InputState, SocketSnapshot};
 use crate::channel::output::{OutputDrops, OutputSnapshot, OutputState};
 use crate::channel::select::Health;
-use crate::channel::{ChannelSnapshot, LinkSnapshot, SwitchSnapshot};
+use crate::channel::{ChannelSnapshot, Leg, LinkSnapshot, SwitchSnapshot};
 use crate::clock::Micros;
 use crate::hub::{BridgeSnapshot, StreamKey, StreamSnapshot, TrackSnapshot, ViewersSnapshot};
 use crate::net::udp::{InputCounters, OutputCounters};
@@ -28,8 +28,8 @@ pub(in crate::control) fn channel() -> ChannelSnapshot {
         inputs: vec![rtp_input(), http_input()],
         outputs: vec![output()],
         links: vec![
-            link("http://h/x.ts?...", true, None),
-            link("rtmp://origin/live/news?...", false, Some("nobody listens")),
+            link("http://h/x.ts?...", Leg::Input(1), None),
+            link("rtmp://origin/live/news?...", Leg::Output(1), Some("nobody listens")),
         ],
         switch_count: 2,
         switches: vec![switch(90_000, 0, 1, "no packets for 500 ms"), {
@@ -76,9 +76,9 @@ fn switch(ago_ms: u64, from: usize, to: usize, why: &str) -> SwitchSnapshot {
     SwitchSnapshot { ago_ms, from, to, why: why.to_owned() }
 }
 
-fn link(url: &str, is_input: bool, why: Option<&str>) -> LinkSnapshot {
+fn link(url: &str, leg: Leg, why: Option<&str>) -> LinkSnapshot {
     let (is_connected, why) = (why.is_none(), why.map(str::to_owned));
-    LinkSnapshot { url: url.to_owned(), is_input, is_connected, connections: 3, why }
+    LinkSnapshot { url: url.to_owned(), leg, is_connected, connections: 3, why }
 }
 
 fn rtp_input() -> InputSnapshot {
@@ -121,6 +121,7 @@ fn rtp_input() -> InputSnapshot {
             is_scrambled: false,
             bitrate_kbps: Some(4_000),
         },
+        formats: vec![EsFormat::H264, EsFormat::Ac4, EsFormat::Teletext],
         analysis: analysis(),
         pat: Some(Pat {
             transport_stream_id: 7,
@@ -141,12 +142,13 @@ fn rtp_input() -> InputSnapshot {
 
 fn http_input() -> InputSnapshot {
     InputSnapshot {
-        url: "http://h/x.ts?token=secret#pnr=3".to_owned(),
+        url: "http://h/x.ts?...#pnr=3".to_owned(),
         state: InputState::Silent,
         why: None,
         socket: None,
         rtp: None,
         health: Health::default(),
+        formats: vec![],
         analysis: Analyser::new(analysis::Settings::default()).snapshot(),
         pat: None,
         programs: vec![],
@@ -171,7 +173,7 @@ fn output() -> OutputSnapshot {
 }
 
 /// H.264, AC-4 and teletext of program 3.
-pub(in crate::control) fn program() -> Program {
+fn program() -> Program {
     let stream = |pid, stream_type, format, language: &str| EsInfo {
         pid: Pid::new(pid),
         stream_type,
@@ -231,6 +233,7 @@ fn analysis() -> analysis::Snapshot {
         format,
         language,
     };
+    analysis.worst_clock.add(&clock);
     analysis.pids = vec![
         pid(0, Role::Table, 630, 15_000),
         pid(4_096, Role::Pmt { program_number: 3 }, 630, 15_000),
