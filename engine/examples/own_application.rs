@@ -29,8 +29,8 @@ impl Application for Vip {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let config = Config::load(std::env::args_os().nth(1).as_deref().map(AsRef::as_ref))?;
-    let server = Server::builder(config).application("vip", Arc::new(Vip)).start()?;
-    print!("{}", banner::text(server.listening()));
+    let server = Server::builder(config.clone()).application("vip", Arc::new(Vip)).start()?;
+    print!("{}", banner::text(server.listening(), &config));
     server.run()?;
     Ok(())
 }

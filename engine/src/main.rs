@@ -68,8 +68,8 @@ fn check(config: &Config) -> ExitCode {
 }
 
 fn serve(config: Config) -> Result<(), String> {
-    let server = Server::builder(config).start().map_err(|error| error.to_string())?;
-    print!("{}", banner::text(server.listening()));
+    let server = Server::builder(config.clone()).start().map_err(|error| error.to_string())?;
+    print!("{}", banner::text(server.listening(), &config));
     let _ = std::io::stdout().flush();
     server.run()
 }

@@ -1,25 +1,35 @@
-//! What a unit costs in allocations, however many watch: a hub with real sockets, and an allocator that
-//! counts.
+//! What a unit costs in allocations, however many watch, and what a channel costs: a hub with real
+//! sockets, and an allocator that counts.
+
+#[path = "support/headend.rs"]
+#[allow(dead_code, reason = "other tests look into the stream")]
+mod headend;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::io::Read;
+use std::net::UdpSocket;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
+use corelay::channel::{Channels, Environment};
 use corelay::hub::{
     Budget, ConnectionId, Egress, Form, Gather, Hub, HubParts, Left, Notice, PlayOptions,
     PublisherInfo, StreamKey, SubscriberId,
 };
 use corelay::mesh::{self, CoreIndex, Depths};
+use corelay::log::{self, LogDrain, Logger};
 use corelay::net;
-use corelay::rt::Doorbell;
+use corelay::rt::{Doorbell, Poller};
+use corelay::stats::CoreStats;
 use corelay::{Clock, Micros};
 use corelay_codecs::container::flv::{TagType, demux};
 use corelay_codecs::{AccessUnit, TrackFilter};
 use corelay_config::Config;
+use headend::Headend;
 
 /// Counts what the calling thread allocates.
 struct Counting;
@@ -87,8 +97,7 @@ struct Cost {
 }
 
 impl Core {
-    fn new() -> Self {
-        let config = Arc::new(Config::shipped());
+    fn new(config: Arc<Config>) -> Self {
         let bells = [Doorbell::new().unwrap()];
         let depths = Depths { control_slots: 16, media_slots: 16 };
         let mesh = mesh::connect(&bells, depths).pop().unwrap();
@@ -163,7 +172,7 @@ fn media(first_ms: i64) -> Vec<AccessUnit> {
 }
 
 fn cost_with(viewers: usize) -> Cost {
-    let mut core = Core::new();
+    let mut core = Core::new(Arc::new(Config::shipped()));
     let key = StreamKey::new("live", "name");
     let info = PublisherInfo {
         connection: ConnectionId { core: CoreIndex(0), slot: 9_999, serial: 0 },
@@ -214,4 +223,119 @@ fn a_unit_costs_one_allocation_however_many_watch_and_a_flush_none() {
     let one = cost_with(1);
     assert_eq!(one, Cost { taking: 150, flushing: 0, sends: 150 });
     assert_eq!(cost_with(500), one);
+}
+
+/// A core with one channel: datagrams in, datagrams out, nobody watches.
+struct Relay {
+    core: Core,
+    channels: Channels,
+    poller: Poller,
+    logger: Logger,
+    logs: LogDrain,
+    stats: Arc<CoreStats>,
+    now: Micros,
+    /// Sends to its input.
+    source: UdpSocket,
+    /// Hears its output.
+    target: UdpSocket,
+}
+
+impl Relay {
+    fn new() -> Self {
+        let bind = || UdpSocket::bind("127.0.0.1:0").unwrap();
+        let (source, target, free) = (bind(), bind(), bind());
+        let (input, output) = (free.local_addr().unwrap(), target.local_addr().unwrap());
+        drop(free);
+        source.connect(input).unwrap();
+        target.set_nonblocking(true).unwrap();
+        let settings = format!(
+            "[[channel]]\nname = \"iptv/one\"\ninput = [\"udp://{input}\"]\n\
+             output = [\"udp://{output}#pace=forward\"]\n"
+        );
+        let config = Arc::new(Config::parse(&settings, "test").expect("valid"));
+        let stats = Arc::default();
+        let (logger, logs) = log::ring(Arc::clone(&stats));
+        let mut relay = Self {
+            core: Core::new(Arc::clone(&config)),
+            channels: Channels::new(CoreIndex(0), 1, config),
+            poller: Poller::new().unwrap(),
+            logger,
+            logs,
+            stats,
+            now: Micros(1_000_000),
+            source,
+            target,
+        };
+        relay.with(Channels::start);
+        relay.finish_turn();
+        relay
+    }
+
+    fn with(&mut self, call: impl FnOnce(&mut Channels, &mut Environment<'_>)) {
+        let mut env = Environment {
+            hub: &mut self.core.hub,
+            registry: self.poller.registry(),
+            logger: &mut self.logger,
+            stats: &self.stats,
+            now: self.now,
+        };
+        call(&mut self.channels, &mut env);
+    }
+
+    /// What a core does at the end of its turn.
+    fn finish_turn(&mut self) {
+        let mut notices = self.core.hub.take_notices();
+        for (id, notice) in notices.drain(..) {
+            self.with(|channels, env| channels.handle_notice(id, notice, env));
+        }
+        self.core.hub.reuse_notices(notices);
+        self.core.hub.flush(self.now, Micros(u64::MAX - 1));
+    }
+
+    /// Lets a datagram through, `step_us` after the one before; gives what that allocates.
+    fn pass(&mut self, datagram: &[u8], step_us: u64) -> u64 {
+        let is_tick = self.now.0 / TICK_US != (self.now.0 + step_us) / TICK_US;
+        self.now = Micros(self.now.0 + step_us);
+        assert_eq!(self.source.send(datagram).unwrap(), datagram.len());
+        assert!(self.poller.wait(Duration::from_secs(10)), "it has arrived");
+        let token = self.poller.ready().next().unwrap().token;
+        let (allocations, ()) = allocations_of(|| {
+            let (slot, input) = ((token >> 32) as u32, token as u32 as usize);
+            self.with(|channels, env| channels.receive(slot, input, env));
+            self.with(Channels::handle_timeouts);
+            if is_tick {
+                self.with(Channels::tick);
+            }
+            self.finish_turn();
+        });
+        let mut buffer = [0; 2_000];
+        let size = self.target.recv(&mut buffer).expect("it has left");
+        assert!(buffer[..size] == *datagram, "as it was");
+        self.logs.drain();
+        allocations
+    }
+}
+
+/// What a second of a running channel allocates, at so many datagrams a second.
+fn cost_of_channel(datagrams: u64) -> u64 {
+    let rate_bps = datagrams * 1_316 * 8;
+    let video_bps = rate_bps - 1_500_000;
+    let mut headend =
+        Headend::new(headend::Settings { rate_bps, video_bps, ..headend::Settings::default() });
+    let mut relay = Relay::new();
+    let mut second = || -> u64 {
+        (0..datagrams).map(|_| relay.pass(&headend.next_packets(7), 1_000_000 / datagrams)).sum()
+    };
+    // The first seconds make room for what a second brings.
+    (0..4).for_each(|_| drop(second()));
+    second()
+}
+
+const TICK_US: u64 = 25_000;
+
+#[test]
+fn a_channel_allocates_for_its_blocks_and_nothing_for_a_datagram() {
+    for datagrams in [200, 400, 1_000, 2_000, 4_000] {
+        println!("{datagrams} {}", cost_of_channel(datagrams));
+    }
 }

@@ -10,6 +10,7 @@ use tracing::Level;
 
 use super::links::LinkRequest;
 use super::one::{Channel, Environment};
+use super::output::EARLY_US;
 use super::relay::relay_channel;
 use super::snapshot::ChannelSnapshot;
 use crate::clock::Micros;
@@ -27,6 +28,8 @@ pub struct Channels {
     by_key: HashMap<StreamKey, usize>,
     /// When a channel has something to do; an entry counts if its channel says the same.
     timers: BinaryHeap<Reverse<(Micros, usize)>>,
+    /// Channels whose time has come, kept for its memory.
+    due: Vec<usize>,
     /// Inputs with more to read, for the next turn.
     unread: Vec<(usize, usize)>,
     inbox: Inbox,
@@ -56,6 +59,7 @@ impl Channels {
             slots: Slab::new(),
             by_key: HashMap::new(),
             timers: BinaryHeap::new(),
+            due: Vec::new(),
             unread: Vec::new(),
             inbox: Inbox::new(),
             requests: VecDeque::new(),
@@ -142,18 +146,19 @@ impl Channels {
         }
     }
 
-    /// Does what is due.
+    /// Does what is due, and what paced outputs may send early.
     pub fn handle_timeouts(&mut self, env: &mut Environment<'_>) {
-        while let Some(&Reverse((at, slot))) = self.timers.peek() {
-            if at > env.now {
-                return;
-            }
+        let until = Micros(env.now.0 + EARLY_US);
+        let mut due = std::mem::take(&mut self.due);
+        while let Some(&Reverse((at, slot))) = self.timers.peek().filter(|next| next.0.0 <= until) {
             self.timers.pop();
-            let Some(found) = self.slots.get_mut(slot) else { continue };
-            if found.timer_at != Some(at) {
-                continue;
+            if let Some(found) = self.slots.get_mut(slot).filter(|it| it.timer_at == Some(at)) {
+                found.timer_at = None;
+                due.push(slot);
             }
-            found.timer_at = None;
+        }
+        for slot in due.drain(..) {
+            let Some(found) = self.slots.get_mut(slot) else { continue };
             let is_closed = found.channel.handle_timeout(env);
             if is_closed && found.is_relay {
                 self.remove(slot, env);
@@ -161,6 +166,7 @@ impl Channels {
                 self.settle(slot);
             }
         }
+        self.due = due;
     }
 
     /// When something is due.

@@ -12,6 +12,7 @@ use corelay_codecs::container::rtp;
 use corelay_config::{Endpoint, MediaUrl};
 
 use super::End;
+use super::chosen::Chosen;
 use super::measure::Measurement;
 use super::report::{DatagramReport, Report, RtpReport, SourceReport, StreamReport};
 use super::source::Source;
@@ -32,10 +33,17 @@ pub(super) fn report(
     measurement.tick();
     let snapshot = measurement.finish();
     let source_report = source_report(url, source, &measurement);
-    let stream = (measurement.packet_count() > 0).then(|| stream_report(&measurement, &snapshot));
-    let verdict = verdict::of(&source_report, stream.as_ref(), watch, elapsed);
+    let has_packets = measurement.packet_count() > 0;
+    let missing = measurement.chosen.as_ref().filter(|chosen| has_packets && !chosen.has_passed());
+    let has_stream = has_packets && missing.is_none();
+    let stream = has_stream.then(|| stream_report(&measurement, &snapshot));
+    let verdict = match missing {
+        Some(chosen) => verdict::of_missing_program(chosen.number(), chosen.pat()),
+        None => verdict::of(&source_report, stream.as_ref(), watch, elapsed),
+    };
     Report {
         url: url.to_string(),
+        program_number: measurement.chosen.as_ref().map(Chosen::number),
         seconds: elapsed.as_secs_f64(),
         ended: match end {
             End::Over => String::new(),

@@ -10,11 +10,14 @@ use corelay_codecs::container::mpegts::analysis::{Analyser, Settings, Snapshot, 
 use corelay_codecs::container::mpegts::{PACKET_SIZE, Pid};
 use corelay_codecs::container::rtp::{Framing, MP2T_PAYLOAD_TYPE, Meter, Packet};
 
+use super::chosen::Chosen;
 use crate::net::udp::Datagram;
 
 /// Everything that is measured.
 pub(super) struct Measurement {
     pub(super) analyser: Analyser,
+    /// Of what comes, only this is measured; `None`: all of it.
+    pub(super) chosen: Option<Chosen>,
     pub(super) aligner: Aligner,
     pub(super) rtp: Meter,
     pub(super) datagrams: DatagramFacts,
@@ -74,10 +77,11 @@ pub(super) struct WorstClock {
 }
 
 impl Measurement {
-    pub(super) fn new(is_paced_by_its_clock: bool) -> Self {
+    pub(super) fn new(is_paced_by_its_clock: bool, program_number: Option<u16>) -> Self {
         let time = if is_paced_by_its_clock { TimeSource::Pcr } else { TimeSource::Arrival };
         Self {
             analyser: Analyser::new(Settings { time, ..Settings::default() }),
+            chosen: program_number.map(Chosen::new),
             aligner: Aligner::default(),
             rtp: Meter::new(90_000),
             datagrams: DatagramFacts::default(),
@@ -126,11 +130,11 @@ impl Measurement {
             self.note_foreign(&piece);
         }
         self.bytes += piece.len() as u64;
-        let (analyser, mut packets) = (&mut self.analyser, 0);
+        let (analyser, chosen, mut packets) = (&mut self.analyser, &mut self.chosen, 0);
         self.aligner.push(piece, |block| {
             packets += block.packet_count() as u64;
             // The stream's own clock tells the time.
-            analyser.packets(block.bytes(), 0);
+            analyse(analyser, chosen, block.bytes(), 0);
         });
         let losses = self.aligner.counters().sync_losses;
         for _ in self.sync_losses..losses {
@@ -143,7 +147,8 @@ impl Measurement {
 
     /// Nothing came.
     pub(super) fn tick(&mut self) {
-        if self.packets > 0 {
+        // Nothing is missing before anything was there.
+        if self.packets > 0 && self.chosen.as_ref().is_none_or(Chosen::has_passed) {
             self.analyser.tick(self.now_us());
             self.note();
         }
@@ -186,11 +191,12 @@ impl Measurement {
         let count = if has_parity {
             self.datagrams.with_parity += 1;
             for packet in packets.chunks(PACKET_WITH_PARITY_SIZE) {
-                self.analyser.packets(packet.get(..PACKET_SIZE).unwrap_or_default(), now_us);
+                let packet = packet.get(..PACKET_SIZE).unwrap_or_default();
+                analyse(&mut self.analyser, &mut self.chosen, packet, now_us);
             }
             packets.len() / PACKET_WITH_PARITY_SIZE
         } else {
-            self.analyser.packets(packets, now_us);
+            analyse(&mut self.analyser, &mut self.chosen, packets, now_us);
             packets.len() / PACKET_SIZE
         };
         count_up(&mut self.datagrams.packets, count);
@@ -247,6 +253,18 @@ impl Worst {
         let min = self.bitrate_min_bps.unwrap_or(u64::MAX);
         self.bitrate_min_bps = Some(min.min(snapshot.bitrate_bps));
         self.bitrate_max_bps = self.bitrate_max_bps.max(snapshot.bitrate_bps);
+    }
+}
+
+fn analyse(analyser: &mut Analyser, chosen: &mut Option<Chosen>, packets: &[u8], now_us: u64) {
+    match chosen {
+        None => analyser.packets(packets, now_us),
+        Some(chosen) => {
+            let passed = chosen.pass(packets);
+            if !passed.is_empty() {
+                analyser.packets(passed, now_us);
+            }
+        }
     }
 }
 

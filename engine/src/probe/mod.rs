@@ -6,10 +6,12 @@
 //! 3. `build` puts it into a `report`, `verdict` sums it up; `text` writes it for people, serde for
 //!    programs.
 //!
-//! It runs on a plain thread and waits in system calls: no data core is involved. Keys of the URL that
-//! choose a part of the stream are accepted, so that a channel's URL can be pasted, and not applied.
+//! It runs on a plain thread and waits in system calls: no data core is involved. A program that the URL
+//! names (`#pnr=`) is looked at alone, as its channel takes it; single PIDs cannot be chosen, because the
+//! tables would promise what is not there.
 
 mod build;
+mod chosen;
 mod http;
 mod measure;
 mod report;
@@ -84,7 +86,8 @@ pub fn look(arguments: &Arguments, stop: &AtomicBool) -> Result<Report, SourceEr
     };
     let mut source = Source::open(&arguments.url)?;
     let watch = source.silence_watch();
-    let mut measurement = Measurement::new(source.is_paced_by_its_clock());
+    let mut measurement =
+        Measurement::new(source.is_paced_by_its_clock(), arguments.url.options.program_number);
     let begun = Instant::now();
     let limit = Duration::from_secs(seconds);
     let silent_after = SILENT_AFTER.min(limit);
@@ -147,7 +150,7 @@ fn stop_at_interrupt() -> Arc<AtomicBool> {
 }
 
 const URL_HELP: &str = "udp://[interface@]group[:port][#src=IP], rtp://..., tcp://host:port, \
-                        http://host/x.ts, or a file";
+                        http://host/x.ts, or a file; #pnr=N for one program alone";
 /// How long a live source is looked at unless told otherwise.
 const SECONDS: u64 = 10;
 /// A live source that sends nothing for so long is called silent.

@@ -9,6 +9,9 @@ use super::verdict::Verdict;
 pub struct Report {
     /// What was looked at.
     pub url: String,
+    /// The program that was looked at alone: nothing of the others is in `stream`, and no null packet.
+    /// Absent when all was looked at.
+    pub program_number: Option<u16>,
     /// How long, in seconds of this machine's clock.
     pub seconds: f64,
     /// Why the look ended before its time; empty when it did not.

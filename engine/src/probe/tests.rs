@@ -6,6 +6,9 @@ use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use corelay_codecs::container::mpegts::mux::{self, Muxer};
+use corelay_codecs::container::mpegts::packet::{Packet, Pid};
+use corelay_codecs::{AccessUnit, CodecId, FlvBody, Timestamp, TrackId, UnitKind};
 use corelay_config::{MediaUrl, Side};
 
 use super::{Arguments, Level, Report, look, text};
@@ -155,6 +158,107 @@ fn http_bodies_are_read_plain_in_chunks_and_behind_a_redirect() {
     let port = serve(to.into_bytes());
     let report = probe(&format!("http://127.0.0.1:{port}/x.ts?a=b"), 10);
     assert_eq!(stream_packets(&report), 50);
+}
+
+/// A PAT of these programs and the PIDs of their PMTs (ISO/IEC 13818-1 2.4.4.3).
+fn pat(counter: u8, programs: &[(u16, u16)]) -> [u8; 188] {
+    let mut section = vec![0, 0xB0, 9 + 4 * programs.len() as u8, 0, 1, 0xC1, 0, 0];
+    for (number, pid) in programs {
+        section.extend(number.to_be_bytes());
+        section.extend((0xE000 | pid).to_be_bytes());
+    }
+    let crc = section.iter().fold(u32::MAX, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte) << 24, |crc, _| {
+            crc << 1 ^ if crc >> 31 == 1 { 0x04C1_1DB7 } else { 0 }
+        })
+    });
+    section.extend(crc.to_be_bytes());
+    let mut packet = [0xFF; 188];
+    packet[..5].copy_from_slice(&[0x47, 0x40, 0, 0x10 | counter & 0x0F, 0]);
+    packet[5..][..section.len()].copy_from_slice(&section);
+    packet
+}
+
+/// Five seconds of sound in programs 1 and 2, and two packets missing in the first one.
+fn two_programs() -> Vec<u8> {
+    let pids = |base: u16| (Pid::new(base), Pid::new(base + 0x10), Pid::new(base + 0x11));
+    let muxer = |program_number, base| {
+        let (pmt_pid, video_pid, audio_pid) = pids(base);
+        Muxer::new(mux::Settings {
+            program_number,
+            pmt_pid,
+            video_pid,
+            audio_pid,
+            ..mux::Settings::default()
+        })
+    };
+    let mut muxers = [muxer(1, 0x100), muxer(2, 0x400)];
+    let unit = |kind, ms, payload: &[u8]| AccessUnit {
+        track: TrackId::AUDIO,
+        kind,
+        codec: CodecId::Aac,
+        dts: Timestamp::from_millis(ms),
+        pts_offset: 0,
+        payload: payload.to_vec().into(),
+        flv: FlvBody::Build,
+    };
+    let (mut all, mut pats, mut sounds) = (Vec::new(), 0, 0);
+    for ms in (0..5_000).step_by(20) {
+        for (index, muxer) in muxers.iter_mut().enumerate() {
+            let mut packets = Vec::new();
+            if ms == 0 {
+                muxer.write(&unit(UnitKind::Config, 0, &[0x11, 0x90]), &mut packets);
+            }
+            let frame = UnitKind::Frame { random_access: true };
+            muxer.write(&unit(frame, ms, &[0x21; 300]), &mut packets);
+            for packet in packets.chunks_exact(188) {
+                let pid = Packet::parse(packet).unwrap().pid();
+                sounds += u32::from(pid.value() == 0x111);
+                match (pid, index) {
+                    (Pid::PAT, 0) => {
+                        all.extend(pat(pats, &[(1, 0x100), (2, 0x400)]));
+                        pats += 1;
+                    }
+                    (Pid::PAT, _) => {}
+                    _ if pid.value() == 0x111 && sounds % 100 == 50 => {}
+                    _ => all.extend_from_slice(packet),
+                }
+            }
+        }
+    }
+    all
+}
+
+#[test]
+fn a_program_that_the_url_names_is_looked_at_alone() {
+    let look_at = |fragment: &str| {
+        let port = serve(two_programs());
+        probe(&format!("tcp://127.0.0.1:{port}{fragment}"), 60)
+    };
+    let numbers = |report: &Report| {
+        let stream = report.stream.as_ref().expect("a stream");
+        let programs: Vec<u16> = stream.programs.iter().map(|program| program.number).collect();
+        let pids: Vec<u16> = stream.pids.iter().map(|pid| pid.pid).collect();
+        let errors: u64 = stream.pids.iter().map(|pid| pid.continuity_errors).sum();
+        (programs, pids, errors > 0)
+    };
+    let whole = look_at("");
+    let pids = vec![0, 0x11, 0x100, 0x111, 0x400, 0x411];
+    assert_eq!((whole.program_number, numbers(&whole)), (None, (vec![1, 2], pids, true)));
+    let first = look_at("#pnr=1");
+    assert_eq!(numbers(&first), (vec![1], vec![0, 0x11, 0x100, 0x111], true));
+    let second = look_at("#pnr=2");
+    assert_eq!(second.program_number, Some(2));
+    assert_eq!(numbers(&second), (vec![2], vec![0, 0x11, 0x400, 0x411], false));
+    assert!(stream_packets(&second) < stream_packets(&whole));
+    assert!(text::text(&second).contains("#pnr=2  program 2 alone, looked at for "));
+
+    let other = look_at("#pnr=9");
+    assert!(other.stream.is_none() && other.verdict.level == Level::Error);
+    assert_eq!(other.verdict.text, "there is no program 9: the PAT has 1, 2");
+    let port = serve(packets(0, 100));
+    let other = probe(&format!("tcp://127.0.0.1:{port}#pnr=9"), 60);
+    assert_eq!(other.verdict.text, "program 9 was not found: there is no PAT");
 }
 
 #[test]

@@ -16,7 +16,9 @@ pub(super) fn text(report: &Report) -> String {
 }
 
 fn write_report(out: &mut String, report: &Report) -> std::fmt::Result {
-    write!(out, "{}  looked at for {:.1} s", report.url, report.seconds)?;
+    let alone = report.program_number.map(|number| format!("program {number} alone, "));
+    let alone = alone.unwrap_or_default();
+    write!(out, "{}  {alone}looked at for {:.1} s", report.url, report.seconds)?;
     match report.ended.as_str() {
         "" => writeln!(out)?,
         ended => writeln!(out, " ({ended})")?,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use corelay_codecs::container::mpegts::psi::Pat;
 use serde::Serialize;
 
 use super::report::{ErrorReport, SourceReport, StreamReport};
@@ -48,6 +49,20 @@ pub(super) fn of(
         None => no_stream(source),
         Some(stream) => judge(source, stream),
     }
+}
+
+/// The program that was to be looked at alone did not come.
+pub(super) fn of_missing_program(number: u16, pat: Option<&Pat>) -> Verdict {
+    let entries = pat.map(|pat| pat.entries.as_slice()).unwrap_or_default();
+    let numbers = entries.iter().map(|entry| entry.program_number).filter(|&number| number != 0);
+    let numbers: Vec<String> = numbers.map(|number| number.to_string()).collect();
+    let text = match (pat, numbers.as_slice()) {
+        (None, _) => format!("program {number} was not found: there is no PAT"),
+        (_, []) => format!("there is no program {number}: the PAT names none"),
+        (_, numbers) => format!("there is no program {number}: the PAT has {}", numbers.join(", ")),
+    };
+    let advice = vec!["write another #pnr=, or none to look at all of it".to_owned()];
+    Verdict { level: Level::Error, text, advice }
 }
 
 fn silent(source: &SourceReport, watch: &SilenceWatch, elapsed: Duration) -> Verdict {

@@ -1,6 +1,7 @@
 //! A core's channels, in its loop.
 
 use super::Shard;
+use crate::channel::output::EARLY_US;
 use crate::channel::{Channels, Environment};
 use crate::clock::Micros;
 use crate::driver::link::{LinkEvent, LinkId};
@@ -26,7 +27,7 @@ impl Shard {
         if self.channels.has_rest() {
             self.with_channels(now, Channels::receive_rest);
         }
-        if self.channels.next_due().is_some_and(|due| due <= now) {
+        if self.channels.next_due().is_some_and(|due| due.0 <= now.0 + EARLY_US) {
             self.with_channels(now, Channels::handle_timeouts);
         }
     }

@@ -37,6 +37,7 @@ use port::Port;
 use watch::Watch;
 
 pub use events::OutputEvent;
+pub use paced::EARLY_US;
 pub use port::OutputDrops;
 pub use snapshot::{OutputSnapshot, OutputState};
 

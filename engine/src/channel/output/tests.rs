@@ -287,7 +287,10 @@ fn nothing_is_missing_before_the_first_packet() {
             rig.output.handle_timeout(rig.now);
         }
         let words: Vec<String> = rig.events().iter().map(|event| event.describe().1).collect();
-        assert!(words.contains(&"raises TR 101 290 1.3 PAT_error of PID 0".to_owned()), "{words:?}");
+        assert!(
+            words.contains(&"raises TR 101 290 1.3 PAT_error of PID 0".to_owned()),
+            "{words:?}"
+        );
     }
 }
 

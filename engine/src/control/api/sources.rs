@@ -72,7 +72,6 @@ impl<'a> Sources<'a> {
         let inputs = self.inputs();
         inputs.iter().find(|source| source.is_on_air).or(inputs.first()).copied()
     }
-
 }
 
 impl<'a> Source<'a> {

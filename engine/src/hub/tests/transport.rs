@@ -123,7 +123,7 @@ fn clocks_and_tables_of_a_transport_stream_come_as_often_as_the_settings_say() {
         (Form::HttpTs, 40, 100, 40..=40, 30..=45),
         (Form::HttpTs, 10, 20, 5..=10, 145..=155),
         (Form::WebSocketTs, 20, 50, 15..=20, 60..=80),
-        (Form::HttpTs, 100, 1_000, 60..=100, 3..=5),
+        (Form::HttpTs, 100, 1_000, 40..=100, 3..=6),
     ] {
         let mut rig = Rig::with(1, |config| {
             config.ts.pcr_interval_ms = pcr_interval_ms;
