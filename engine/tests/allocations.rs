@@ -20,8 +20,8 @@ use corelay::hub::{
     Budget, ConnectionId, Egress, Form, Gather, Hub, HubParts, Left, Notice, PlayOptions,
     PublisherInfo, StreamKey, SubscriberId,
 };
-use corelay::mesh::{self, CoreIndex, Depths};
 use corelay::log::{self, LogDrain, Logger};
+use corelay::mesh::{self, CoreIndex, Depths};
 use corelay::net;
 use corelay::rt::{Doorbell, Poller};
 use corelay::stats::CoreStats;

@@ -169,7 +169,7 @@ impl Channel {
 
     /// Gives everything back.
     pub(super) fn end(&mut self, env: &mut Environment<'_>) {
-        self.close(env);
+        self.close();
         if let Some(publisher) = self.publisher.take() {
             env.hub.unpublish(publisher, env.now);
         }
@@ -214,7 +214,7 @@ impl Channel {
         self.links.want(Leg::Input(index), false);
     }
 
-    fn close(&mut self, env: &mut Environment<'_>) {
+    fn close(&mut self) {
         if !std::mem::replace(&mut self.is_open, false) {
             return;
         }
@@ -224,7 +224,6 @@ impl Channel {
         self.links.want_none();
         self.has_packets = false;
         self.path.outputs.iter_mut().for_each(Output::close);
-        self.log(Level::INFO, "is closed: nobody watches", env);
     }
 
     /// What is to be asked for of links.
@@ -368,7 +367,8 @@ impl Channel {
         }
         if self.close_at.is_some_and(|at| at <= env.now) {
             self.close_at = None;
-            self.close(env);
+            self.close();
+            self.log(Level::INFO, "is closed: nobody watches", env);
             return true;
         }
         false

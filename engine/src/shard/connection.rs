@@ -77,6 +77,34 @@ pub enum Pumped {
 }
 
 impl Connection {
+    /// A connection of which nothing is known yet. Its socket must be watched under the id given.
+    pub fn new(
+        id: ConnectionId,
+        (socket, peer): (OwnedFd, SocketAddr),
+        driver: Driver,
+        write_timeout_ms: u64,
+        now: Micros,
+    ) -> Self {
+        Self {
+            id,
+            peer,
+            socket,
+            since: now,
+            driver,
+            outbox: Outbox::default(),
+            shared: None,
+            connecting: false,
+            has_input: false,
+            ended: false,
+            queued: false,
+            at_leisure: false,
+            blocked: None,
+            closing: None,
+            timer_at: None,
+            write_timeout_ms,
+        }
+    }
+
     /// Sends what there is: the rest of a message in progress, then its own messages, then the log.
     ///
     /// # Errors

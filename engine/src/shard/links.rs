@@ -10,7 +10,7 @@ use corelay_config::Config;
 
 use super::connection::Connection;
 use super::run::{Core, Token};
-use super::{Ending, Outbox, Shard};
+use super::{Ending, Shard};
 use crate::channel::LinkRequest;
 use crate::clock::Micros;
 use crate::control::{Resolved, Resolver};
@@ -174,24 +174,9 @@ impl Shard {
         let write_timeout_ms = self.protocols.write_timeout_ms(super::Protocol::Ts);
         let entry = self.connections.vacant_entry();
         let id = ConnectionId { core: self.core, slot: entry.key() as u32, serial: self.serial };
-        entry.insert(Connection {
-            id,
-            peer,
-            socket,
-            since: now,
-            driver,
-            outbox: Outbox::default(),
-            shared: None,
-            connecting: true,
-            has_input: false,
-            ended: false,
-            queued: false,
-            at_leisure: false,
-            blocked: None,
-            closing: None,
-            timer_at: None,
-            write_timeout_ms,
-        });
+        let mut connection = Connection::new(id, (socket, peer), driver, write_timeout_ms, now);
+        connection.connecting = true;
+        entry.insert(connection);
         self.stats.connections.set(self.connections.len() as u64);
         self.schedule(id);
         id

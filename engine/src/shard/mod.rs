@@ -111,24 +111,9 @@ impl Shard {
         self.serial = self.serial.wrapping_add(1);
         let entry = self.connections.vacant_entry();
         let id = ConnectionId { core: self.core, slot: entry.key() as u32, serial: self.serial };
-        entry.insert(Connection {
-            id,
-            peer,
-            socket,
-            since: now,
-            driver: self.protocols.driver(protocol, now),
-            outbox: Outbox::default(),
-            shared: None,
-            connecting: false,
-            has_input: false,
-            ended: false,
-            queued: false,
-            at_leisure: false,
-            blocked: None,
-            closing: None,
-            timer_at: None,
-            write_timeout_ms: self.protocols.write_timeout_ms(protocol),
-        });
+        let driver = self.protocols.driver(protocol, now);
+        let write_timeout_ms = self.protocols.write_timeout_ms(protocol);
+        entry.insert(Connection::new(id, (socket, peer), driver, write_timeout_ms, now));
         self.stats.connections.set(self.connections.len() as u64);
         self.logger.connection(Level::DEBUG, id, format!("accepted {peer}"));
         self.schedule(id);
