@@ -11,11 +11,11 @@ pub fn text(listening: &[(&'static str, SocketAddr)], config: &Config) -> String
     for (protocol, address) in listening {
         let _ = writeln!(text, "listening {protocol} {address}");
     }
-    let host = |name: &str, usual_port| {
+    let find = |name: &str, usual_port| {
         let (_, at) = listening.iter().find(|(protocol, _)| *protocol == name)?;
         Some(host(*at, usual_port))
     };
-    let (rtmp, ts, http) = (host("rtmp", 1935), host("ts", 0), host("http", 80));
+    let (rtmp, ts, http) = (find("rtmp", 1935), find("ts", 0), find("http", 80));
     let (rtmp, http) = (rtmp.as_deref(), http.as_deref());
     let publish = [
         rtmp.map(|host| format!("rtmp://{host}/live/NAME")),
@@ -30,7 +30,7 @@ pub fn text(listening: &[(&'static str, SocketAddr)], config: &Config) -> String
         http.filter(|_| !config.iptv.udpxy.allow.is_empty())
             .map(|host| format!("http://{host}/udp/GROUP:PORT (or /rtp/)")),
     ];
-    let look = host("admin", 80).map(|host| format!("http://{host}/api/v1/streams"));
+    let look = find("admin", 80).map(|host| format!("http://{host}/api/v1/streams"));
     write(&mut text, "publish to", publish);
     write(&mut text, "play from", play);
     write(&mut text, "look into", [look]);

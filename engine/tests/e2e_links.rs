@@ -7,6 +7,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
 
+use serde_json::Value;
 use support::flv::{self, AUDIO, VIDEO};
 use support::media::Media;
 use support::nginx::Nginx;
@@ -129,6 +130,49 @@ fn a_pull_follows_redirects_and_takes_chunks_off() {
         got.extend_from_slice(&piece[..count]);
     }
     assert!(got.ends_with(&file[file.len() - wanted..]), "byte for byte");
+}
+
+#[test]
+fn a_pull_is_shown_without_its_secret_and_with_its_tables_where_they_are_asked_for() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let relay = Relay::start(&format!(
+        "iptv.silence_timeout_ms = 1500
+         [[channel]]
+         name = \"iptv/news\"
+         input = [\"http://{0}/a.ts?key=sesame#pnr=7\", \"http://{0}/b.ts?key=sesame\"]
+         output = [\"rtmp://127.0.0.1:9/live/news?key=sesame\"]",
+        listener.local_addr().unwrap()
+    ));
+    let serve = |mut socket: TcpStream| {
+        socket.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: video/mp2t\r\n\r\n").unwrap();
+        socket.write_all(&std::fs::read(ts::path()).unwrap()).unwrap();
+        socket
+    };
+    let sockets = [accept(&listener), accept(&listener)];
+    assert!(sockets.iter().all(|(_, request)| request.contains("?key=sesame HTTP/1.1\r\n")));
+    let open = sockets.map(|(socket, _)| serve(socket));
+    relay.await_log(&["channel iptv/news input http://127.0.0.1:", "/a.ts?...#pnr=7 has packets"]);
+    relay
+        .await_log(&["channel iptv/news output rtmp://127.0.0.1:9/live/news?...", "not connected"]);
+
+    let listed = relay.stream("iptv", "news").unwrap();
+    let transport = |stream: &Value| stream["inputs"][0]["transport"]["programs"][0].clone();
+    assert_eq!(transport(&listed), Value::Null);
+    let codecs = listed["tracks"].as_array().unwrap().iter();
+    let codecs: Vec<_> = codecs.map(|track| track["codec"].as_str().unwrap()).collect();
+    assert_eq!(codecs, ["H264", "AAC"]);
+    let one = relay.api(&format!("/api/v1/streams/{}", listed["id"].as_str().unwrap()));
+    assert_eq!(transport(&one["stream"])["name"], ts::SERVICE.0);
+    let all = relay.api("/api/v1/streams?analysis=1");
+    assert_eq!(transport(&all["streams"][0])["name"], ts::SERVICE.0);
+    assert!(relay.metric("corelay_ts_pcr_interval_max_seconds", "iptv/news").is_some());
+
+    relay.await_log(&["channel iptv/news input", "no more of the body within 1500 ms"]);
+    drop(open);
+    let channels = relay.api("/api/v1/channels");
+    for told in [relay.log(), one.to_string(), all.to_string(), channels.to_string()] {
+        assert!(told.contains("/a.ts?...") && !told.contains("sesame"), "{told}");
+    }
 }
 
 #[test]

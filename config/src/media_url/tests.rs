@@ -304,7 +304,11 @@ fn a_query_is_not_shown_and_settings_are() {
         (Side::Input, "http://h:81/x.ts#pnr=3", "http://h:81/x.ts#pnr=3"),
         (Side::Output, "rtmp://h/live/a/b?key=secret", "rtmp://h:1935/live/a/b?..."),
         (Side::Output, "rtmp://h/live/b?", "rtmp://h:1935/live/b?..."),
-        (Side::Input, "udp://eth1@239.1.1.1#src=10.0.0.5", "udp://eth1@239.1.1.1:1234#src=10.0.0.5"),
+        (
+            Side::Input,
+            "udp://eth1@239.1.1.1#src=10.0.0.5",
+            "udp://eth1@239.1.1.1:1234#src=10.0.0.5",
+        ),
         (Side::Probe, "a b?.ts", "file://a b?.ts"),
     ] {
         assert_eq!(MediaUrl::parse(text, side).unwrap().shown().to_string(), shown);

@@ -368,6 +368,7 @@ impl Channel {
         if self.close_at.is_some_and(|at| at <= env.now) {
             self.close_at = None;
             self.close();
+            self.path.forget(env.hub);
             self.log(Level::INFO, "is closed: nobody watches", env);
             return true;
         }

@@ -79,6 +79,15 @@ impl Path {
         &self.splicer
     }
 
+    /// Forgets what came: the inputs are closed, and joiners must not get it.
+    pub fn forget(&mut self, hub: &mut Hub) {
+        self.blocks.restart();
+        self.scanners.iter_mut().for_each(Scanner::reset);
+        if let Some(publisher) = self.publisher {
+            hub.restart(publisher);
+        }
+    }
+
     /// Takes whole packets of an input.
     pub fn take(&mut self, from: usize, packets: &[u8], hub: &mut Hub, now: Micros) -> Taken {
         if from == self.current {

@@ -3,7 +3,7 @@
 use std::os::fd::RawFd;
 use std::sync::Arc;
 
-use corelay_config::Start;
+use corelay_config::{Channel, Config, Opening, Start};
 
 use super::egress::{Egress, Form, MuxSettings};
 use super::key::StreamKey;
@@ -14,6 +14,7 @@ use super::replica::{Delivered, Replica};
 use super::subscriber::{Delivery, State, Subscriber, SubscriberId};
 use super::unit::{Prologue, Snapshot, Unit};
 use super::{Hub, Place};
+use crate::channel::is_relay;
 use crate::clock::Micros;
 
 /// How a connection wants to watch.
@@ -83,8 +84,10 @@ impl Hub {
         replica.count_viewer(-1);
         self.stats.viewers.sub(1);
         if replica.viewers() == 0 {
-            // Whoever comes after a silent owner's stream was given up asks it anew.
-            let linger_ms = replica.stream.map_or(0, |_| replica.policy.linger_ms);
+            // Whoever comes after a silent owner's stream was given up asks it anew. A channel that is
+            // open on demand lingers itself.
+            let lingers = replica.stream.is_some() && !is_on_demand(&self.config, &replica.key);
+            let linger_ms = if lingers { replica.policy.linger_ms } else { 0 };
             replica.leave_at = Some(now.after_millis(linger_ms));
         }
     }
@@ -340,6 +343,13 @@ impl Hub {
         let place = self.places[id.slot as usize];
         self.replicas[place.replica].outlet(place.outlet).subscriber(place.index)
     }
+}
+
+/// True for a stream whose source is opened by its first viewer and closed after its last.
+fn is_on_demand(config: &Config, key: &StreamKey) -> bool {
+    let is_it = |channel: &&Channel| channel.app == *key.app && channel.name == *key.name;
+    let channel = config.channels.iter().find(is_it);
+    is_relay(key) || channel.is_some_and(|channel| channel.opening == Opening::Demand)
 }
 
 /// Viewers of one form, for the API.

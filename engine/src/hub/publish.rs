@@ -78,6 +78,16 @@ impl Hub {
         self.settle(now);
     }
 
+    /// The source of a publication has closed: what follows, some time, has nothing to do with what
+    /// came, and joiners must not get that. For publishers on the core that owns the stream.
+    pub fn restart(&mut self, publisher: PublisherId) {
+        let Some(stream) = self.publication(publisher).and_then(|one| one.stream) else { return };
+        let stream = self.streams.get_mut(stream.slot as usize).filter(|it| it.uid == stream);
+        if let Some(stream) = stream {
+            stream.feed.restart();
+        }
+    }
+
     /// Takes a unit of an accepted publication.
     ///
     /// # Cost

@@ -273,6 +273,17 @@ mod tests {
     }
 
     #[test]
+    fn the_times_are_those_of_the_configuration() {
+        let mut config = Config::shipped();
+        (config.iptv.connect_timeout_ms, config.iptv.answer_timeout_ms) = (100, 2_000);
+        config.iptv.silence_timeout_ms = 0;
+        let settings = LinkSettings::from_config(&config);
+        assert_eq!((settings.connect_timeout_ms, settings.rtmp_start_timeout_ms), (100, 2_000));
+        assert_eq!(settings.http.head_timeout_ms, 2_100, "from the first attempt on");
+        assert_eq!((settings.silence_timeout_ms, settings.http.silence_timeout_ms), (0, 0));
+    }
+
+    #[test]
     fn the_usual_port_is_left_out_of_the_url_that_a_server_is_told() {
         let parsed = MediaUrl::parse("rtmp://h/live/a/news?t=1", Side::Output).expect("a URL");
         let kind = LinkKind::of_output(&parsed, &StreamKey::new("a", "b"));
