@@ -57,7 +57,8 @@ pub use iptv::{Failover, Groups, Iptv, Standby, Udpxy};
 pub use limits::{Limits, Memory};
 pub use listener::Listener;
 pub use media_url::{
-    DatagramAddress, Endpoint, Host, Interface, MediaUrl, MediaUrlError, Pace, Shown, Side, UrlOptions,
+    DatagramAddress, Endpoint, Host, Interface, MediaUrl, MediaUrlError, Pace, Shown, Side,
+    UrlOptions,
 };
 pub use problem::{Problem, Problems};
 pub use rtmp::Rtmp;

@@ -226,24 +226,21 @@ fn packets_of(heard: &[Heard]) -> impl Iterator<Item = (&Heard, &Packet)> {
 }
 
 /// # Panics
-/// When the clock does not go on as time does.
-fn assert_clock_goes_on(heard: &[Heard], off_us_max: i64) {
+/// When the clock does not go on as time does: by more than `off_us_max` from one PCR to the next, or
+/// back by more than `back_us_max`.
+fn assert_clock_goes_on(heard: &[Heard], off_us_max: i64, back_us_max: i64) {
     let clocks: Vec<(u64, u64)> =
         packets_of(heard).filter_map(|(one, packet)| Some((one.at_us, pcr(packet)?))).collect();
-    let steps = clocks.windows(2).map(|pair| {
+    let mut back = Vec::new();
+    for pair in clocks.windows(2) {
         let [(from_us, from), (to_us, to)] = [pair[0], pair[1]];
         let (passed_us, clock_us) = ((to_us - from_us) as i64, since(from, to) / 27);
         let off_us = clock_us - passed_us;
-        assert!(
-            off_us.abs() <= off_us_max,
-            "{clock_us} us by the clock, {passed_us} us by arrival"
-        );
-        clock_us
-    });
-    let mut steps: Vec<i64> = steps.collect();
-    steps.sort_unstable();
-    let back = steps.iter().filter(|step| **step <= 0).count();
-    eprintln!("clock: {back} steps back, {:?} us", &steps[..back.min(20)]);
+        assert!(off_us.abs() <= off_us_max, "{clock_us} us, {passed_us} us by arrival");
+        back.extend((clock_us <= 0).then_some(clock_us));
+    }
+    let is_allowed = back.iter().all(|clock_us| -clock_us < back_us_max);
+    assert!(is_allowed, "the clock goes back {} times: by {back:?} us", back.len());
     let [(from_us, from), (to_us, to)] = [clocks[0], clocks[clocks.len() - 1]];
     let off_us = since(from, to) / 27 - (to_us - from_us) as i64;
     assert!(off_us.abs() < 200_000, "off by {off_us} us in the end");
@@ -283,6 +280,8 @@ fn of_two_hundred_switches_nobody_sees_more_than_a_moment() {
             switches.await_next();
             main.unmute();
             switches.await_next();
+            // Long enough for some sound.
+            thread::sleep(Duration::from_millis(60));
         }
         let took = begun.elapsed();
         thread::sleep(Duration::from_millis(300));
@@ -307,11 +306,6 @@ fn of_two_hundred_switches_nobody_sees_more_than_a_moment() {
             gaps
         });
         let entries = runs.iter().filter(|run| run.is_entry).count();
-        eprintln!(
-            "200 switches in {took:?}; out after {} to {} ms, half within {} ms; back after at most \
-             {} ms; {entries} at an entry",
-            out[0], out[99], out[50], back[99]
-        );
         // Beyond the detection: the wait for an entry of at most 200 ms, and what the box takes.
         assert!(out[99] <= 100 + 300, "{out:?} ms from the last packet to the next one");
         assert!(out[0] >= 90, "{out:?}");
@@ -319,10 +313,9 @@ fn of_two_hundred_switches_nobody_sees_more_than_a_moment() {
         assert!(entries >= 195, "{entries} of 201 at a random access point");
 
         let totals = analysed(&heard).totals;
-        eprintln!("{totals:?}");
         assert!(totals.counter_errors <= 200, "{totals:?}");
         assert_eq!((totals.sync_losses, totals.crc_errors), (0, 0), "{totals:?}");
-        assert_clock_goes_on(&heard, 80_000);
+        assert_clock_goes_on(&heard, 80_000, 0);
         assert!(packets_of(&heard).all(|(_, packet)| !is_discontinuity(packet)));
         let expected = leads(sent.iter().flat_map(|sent| cut(sent)));
         let got = leads(packets_of(&heard).map(|(_, packet)| packet));
@@ -361,12 +354,8 @@ fn assert_frames(frames: &[(u8, u32)], took: Duration) {
         let longest = longest.max().expect("frames");
         let (first, last) = (times[0], times[times.len() - 1]);
         let off_ms = i64::from(last - first) - took.as_millis() as i64;
-        eprintln!(
-            "kind {kind}: {} frames in {} ms, longest step {longest} ms",
-            times.len(),
-            last - first
-        );
-        assert!(longest <= 700, "kind {kind}: {longest} ms from one frame to the next");
+        // A sound that was cut is left out, and some parts of the output have no whole one.
+        assert!(longest <= 1_000, "kind {kind}: {longest} ms from one frame to the next");
         assert!(off_ms.abs() < 3_000, "kind {kind}: {} ms in {took:?}", last - first);
     }
 }
@@ -416,7 +405,8 @@ fn two_paths_of_one_stream_are_switched_without_touching_its_times() {
         let foreign = packets_of(&heard).map(|(_, packet)| packet).filter(is_foreign);
         let foreign: Vec<u16> = foreign.map(pid).collect();
         assert!(foreign.is_empty(), "{} packets that nobody sent: {foreign:?}", foreign.len());
-        assert_clock_goes_on(&heard, 200_000);
+        // The longer path brings again what the shorter one has brought.
+        assert_clock_goes_on(&heard, 200_000, 100_000);
         assert_frames(&frames, took);
     });
 }

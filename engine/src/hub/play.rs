@@ -39,6 +39,9 @@ impl Hub {
         options: PlayOptions,
         now: Micros,
     ) -> Option<SubscriberId> {
+        // A relay begins with its first viewer.
+        let least_wait_ms = if is_relay(&key) { RELAY_OPENING_MS } else { 0 };
+        let wait_ms = options.wait_ms.max(least_wait_ms);
         let replica = self.replica_slot(key, now)?;
         let place = self.place_in(replica, options.egress, now);
         let serial = self.next_serial();
@@ -54,7 +57,7 @@ impl Hub {
             chunk_end: edge,
             state: State::Waiting,
             started: false,
-            wait_until: now.after_millis(options.wait_ms),
+            wait_until: now.after_millis(wait_ms),
             delivery,
             held: false,
             skips: 0,
@@ -66,7 +69,7 @@ impl Hub {
         self.stats.viewers.add(1);
         self.start_viewer(replica, place.outlet, index);
         self.mark_unflushed(replica);
-        if options.wait_ms == 0 {
+        if wait_ms == 0 {
             self.end_waiting(replica, now);
         }
         Some(id)
@@ -360,3 +363,5 @@ pub(super) fn count_by_form(replica: &Replica) -> impl Iterator<Item = (Form, us
 /// How long a stream's owner may take to answer before its viewers hear that there is no publisher: far
 /// longer than a busy core lets others wait.
 const ANSWER_MS: u64 = 1_000;
+/// How long a relay may take to have a publisher: the channel that opens its group.
+const RELAY_OPENING_MS: u64 = 1_000;

@@ -45,7 +45,7 @@ impl Headend {
     }
 
     /// Everything from a group on, its tables in front.
-    fn from_entry(&self, group: usize) -> Vec<u8> {
+    fn since_entry(&self, group: usize) -> Vec<u8> {
         let from = self.entries[group];
         [&self.sent[from..from + 2 * 188], &self.sent[from..]].concat()
     }
@@ -67,8 +67,8 @@ fn packets_reach_viewers_on_every_core_byte_for_byte_and_late_ones_from_the_newe
         let late = rig.play(0, &key, Watch::form(Form::HttpTs));
         headend.second(&mut rig, publisher, 2_000);
         rig.pass(100);
-        assert!(rig.peers[early].got == headend.from_entry(0));
-        assert!(rig.peers[late].got == headend.from_entry(1));
+        assert!(rig.peers[early].got == headend.since_entry(0));
+        assert!(rig.peers[late].got == headend.since_entry(1));
     }
 }
 
@@ -94,7 +94,7 @@ fn the_bridge_gives_access_units_at_once_and_is_gone_with_its_last_viewer() {
     rig.pass(60_000);
     assert!(rig.hubs[1].replicas.iter().all(|(_, replica)| replica.bridge().is_none()));
     headend.second(&mut rig, publisher, 2_000);
-    assert!(rig.peers[plain].got == headend.from_entry(0));
+    assert!(rig.peers[plain].got == headend.since_entry(0));
 }
 
 #[test]
