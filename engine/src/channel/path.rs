@@ -50,7 +50,10 @@ impl Path {
             current: 0,
             next: None,
             scanners: (0..inputs).map(|_| Scanner::new()).collect(),
-            splicer: Splicer::new(splice::Settings::default()),
+            splicer: Splicer::new(splice::Settings {
+                reserve_us: RESERVE_US,
+                ..Default::default()
+            }),
             spliced: Vec::new(),
             blocks: Blocks::new(block_wait),
             outputs,
@@ -190,3 +193,6 @@ impl Path {
         }
     }
 }
+
+/// More than arrivals on a local network vary by.
+const RESERVE_US: u32 = 10_000;

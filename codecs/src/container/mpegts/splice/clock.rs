@@ -1,5 +1,6 @@
 //! One program's clock over a switch of sources.
 
+use super::Settings;
 use crate::container::mpegts::packet::{Pcr, Pid};
 use crate::container::mpegts::timestamp;
 
@@ -120,15 +121,15 @@ impl Clock {
         &mut self,
         pcr: Pcr,
         place: Place,
-        same_clock_max: i64,
+        settings: &Settings,
         has_history: bool,
     ) {
         let step = self.expected(place).map(|expected| expected.since(pcr));
         (self.shift, self.must_mark) = match step {
             None => (0, has_history),
-            Some(step) if step.abs() <= same_clock_max => (0, false),
+            Some(step) if step.abs() <= settings.same_clock_ticks() => (0, false),
             Some(_) if self.is_scrambled => (0, true),
-            Some(step) => (round(step), false),
+            Some(step) => (round(step - self.reserve(place, settings.reserve_ticks())), false),
         };
         self.state = State::Settled;
     }
@@ -156,6 +157,13 @@ impl Clock {
         let by_position = packets.saturating_mul(self.ticks_per_packet).min(self.interval);
         let step = passed.max(by_position).max(300) % Pcr::MODULUS;
         Some(Pcr::new(last.pcr.ticks() + step))
+    }
+
+    /// How far the clock of a source with another clock is put behind the expected one, so that it is
+    /// not ahead of the source that may return: arrivals, by which the time is told, vary.
+    fn reserve(&self, place: Place, reserve_max: i64) -> i64 {
+        let ahead = self.last.zip(self.expected(place)).map(|(last, at)| at.since(last.pcr));
+        (ahead.unwrap_or(0) / 2).clamp(0, reserve_max)
     }
 
     /// When a packet would have come, if the packets of its block had come one by one.

@@ -354,10 +354,10 @@ impl Splicer {
     }
 
     fn settle(&mut self, pcr: super::packet::Pcr, pid: usize, place: Place) {
-        let same_clock_max = self.settings.same_clock_ticks();
+        let settings = self.settings;
         let has_history = self.packets > 0;
         if let Some(clock) = self.clock_of(pid).filter(|clock| !clock.is_settled()) {
-            clock.settle(pcr, place, same_clock_max, has_history);
+            clock.settle(pcr, place, &settings, has_history);
         }
     }
 

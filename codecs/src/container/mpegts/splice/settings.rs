@@ -7,6 +7,11 @@ pub struct Settings {
     /// where the clock should be, in ms: default 1,000; 0 to 60,000. Times then stay as they are, and
     /// go on with a step of at most this. 0 makes every switch a smooth one.
     pub same_clock_ms: u32,
+    /// A source with another clock is put so far behind where the clock should be, in us, and at most
+    /// half of the way that the clock has come: default 0; 0 to 50,000. Where sources come over
+    /// networks, whose arrivals tell the time and vary, it keeps the clock from going back when the
+    /// first source returns.
+    pub reserve_us: u32,
     /// Programs with clocks of their own, at most: default 64, up to 255. Times of further ones stay
     /// as they are.
     pub clocks_max: u8,
@@ -14,11 +19,16 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { same_clock_ms: 1_000, clocks_max: 64 }
+        Self { same_clock_ms: 1_000, reserve_us: 0, clocks_max: 64 }
     }
 }
 
 impl Settings {
+    /// In ticks of 27 MHz.
+    pub(super) fn reserve_ticks(&self) -> i64 {
+        i64::from(self.reserve_us.min(50_000)) * 27
+    }
+
     /// In ticks of 27 MHz.
     pub(super) fn same_clock_ticks(&self) -> i64 {
         i64::from(self.same_clock_ms.min(60_000)) * 27_000

@@ -636,3 +636,22 @@ fn a_switch_in_no_time_goes_on_by_the_packets() {
     // The last PCR was at 3,500 ms, seven packets before.
     assert_eq!(pcr.ticks(), 3_507 * 27_000);
 }
+
+#[test]
+fn a_source_with_another_clock_stays_behind_the_one_that_may_return() {
+    for (reserve_us, expected_ms) in [(0, 3_600), (10_000, 3_590), (50_000, 3_550)] {
+        let (mut first, mut second) = (TestStream::new(), TestStream::new());
+        let settings = Settings { reserve_us, ..Settings::default() };
+        let mut splicer = Splicer::new(settings);
+        for block_ms in (0..=3_500).step_by(20) {
+            let block = constant_rate(&mut first, block_ms, 20, 0);
+            splicer.observe(&block, (block_ms + 20) * 1_000);
+        }
+        splicer.switch(3_600_000);
+        let mut block = constant_rate(&mut second, 20, 20, 50_000_000);
+        splicer.packets(&mut block, 3_620_000);
+        let pcr = packets(&block).find_map(|packet| packet.pcr()).expect("a PCR");
+        let off = pcr.ticks().abs_diff(expected_ms * 27_000);
+        assert!(off <= 4 * 27_000, "{reserve_us} us: {} ms", pcr.ticks() / 27_000);
+    }
+}
