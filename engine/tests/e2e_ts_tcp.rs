@@ -49,7 +49,7 @@ fn what_ffmpeg_sends_is_on_rtmp_http_flv_and_http_ts() {
     }
     let stream = relay.stream("live", "ts").unwrap();
     assert_eq!(stream["publisher"]["protocol"], "ts", "{stream}");
-    relay.await_log(&["program 1", "H.264 (PID 256)", "AAC (PID 257"]);
+    relay.await_log(&["program 1", "H.264 (PID 256)", "AAC (ADTS) (PID 257"]);
 }
 
 #[test]

@@ -11,7 +11,9 @@ pub fn run(data: &[u8]) {
         return;
     };
     let mut bytes = packets(mode, rest);
-    let settings = Settings { same_clock_ms: if mode & 2 == 0 { 0 } else { 1_000 }, clocks_max: 3 };
+    let same_clock_ms = if mode & 2 == 0 { 0 } else { 1_000 };
+    let reserve_us = if mode & 4 == 0 { 0 } else { 10_000 };
+    let settings = Settings { same_clock_ms, reserve_us, clocks_max: 3 };
     let mut splicer = Splicer::new(settings);
     let mut shifts = vec![None; 0x2000];
     let block_packets = usize::from(mode >> 2) % 16 + 1;
