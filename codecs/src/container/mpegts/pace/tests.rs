@@ -1,3 +1,6 @@
+//! The pacer in virtual time. One file, because every test uses the sources at its top and reads the
+//! departures in the same way.
+
 use super::*;
 use crate::access_unit::{AccessUnit, FlvBody, Timestamp, TrackId, UnitKind};
 use crate::codec::CodecId;

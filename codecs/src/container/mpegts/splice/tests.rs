@@ -1,3 +1,6 @@
+//! Switches of sources, looked at packet by packet. One file, because every test uses the streams and
+//! readers at its top.
+
 use std::ops::Range;
 
 use bytes::Bytes;
