@@ -9,14 +9,18 @@
 
 pub mod access_unit;
 pub mod amf;
+pub mod chunk;
 pub mod codec;
 pub mod container;
+pub mod id3;
+pub mod scte35;
 pub mod sink;
 pub mod ts_block;
 
 pub use access_unit::{
     AccessUnit, FlvBody, Timestamp, TrackFilter, TrackId, TrackInfo, TrackKind, UnitKind,
 };
+pub use chunk::Chunk;
 pub use codec::CodecId;
 pub use sink::ByteSink;
 pub use ts_block::TsBlock;

@@ -2,8 +2,8 @@
 
 pub mod adts;
 
-use super::CodecId;
 use super::bits::BitReader;
+use super::{CodecId, esds};
 use crate::access_unit::TrackInfo;
 
 /// AudioSpecificConfig.
@@ -187,6 +187,25 @@ pub fn from_config(config: &[u8]) -> Option<TrackInfo> {
         channels: if config.parametric_stereo { 2 } else { config.channels },
         ..TrackInfo::default()
     })
+}
+
+/// Content of `esds` in MP4.
+pub fn mp4_config(config: &[u8]) -> Option<Vec<u8>> {
+    const MPEG_4_AUDIO: u8 = 0x40;
+    AudioSpecificConfig::parse(config)?;
+    esds::sound(MPEG_4_AUDIO, config)
+}
+
+/// Name by RFC 6381 3.3: the audio object type, that of SBR or PS where they are signalled in
+/// either place.
+pub fn rfc6381(config: &[u8]) -> Option<String> {
+    let config = AudioSpecificConfig::parse(config)?;
+    let object_type = match (config.parametric_stereo, config.sbr_sample_rate_hz) {
+        (true, _) => OBJECT_PS,
+        (false, 0) => config.object_type,
+        (false, _) => OBJECT_SBR,
+    };
+    Some(format!("mp4a.40.{object_type}"))
 }
 
 /// Table 1.17, by the names in common use.

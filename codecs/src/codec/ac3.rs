@@ -1,5 +1,7 @@
 //! AC-3 and E-AC-3: the front of a synchronisation frame (ETSI TS 102 366 4.3 and E.1.2).
 
+pub mod mp4;
+
 use super::CodecId;
 use super::bits::BitReader;
 use crate::access_unit::TrackInfo;
@@ -68,7 +70,6 @@ impl SyncFrame {
     /// bsi(): E.1.2.2.
     fn eac3([b2, b3, b4]: [u8; 3]) -> Option<Self> {
         const RESERVED: u8 = 3;
-        const DEPENDENT: u8 = 1;
         let (stream_type, substream) = (b2 >> 6, b2 >> 3 & 7);
         let words = usize::from(u16::from_be_bytes([b2 & 7, b3])) + 1;
         let (sample_rate_hz, blocks) = match SAMPLE_RATES_HZ.get(usize::from(b4 >> 6)) {
@@ -106,6 +107,14 @@ fn read_ac3(rest: &[u8], bsid: u8) -> Option<(u32, u8)> {
     let sample_rate_hz = *SAMPLE_RATES_HZ.get(reader.bits(2)? as usize)?;
     let _frame_size_code = reader.bits(6)?;
     let _bsid_and_bsmod = reader.bits(8)?;
+    let (acmod, has_lfe) = read_channel_mode(&mut reader)?;
+    // bsid 9 and 10 are the half and quarter rate variants in common use.
+    let divisor = 1 << bsid.saturating_sub(8);
+    Some((sample_rate_hz / divisor, channels_of(acmod, has_lfe)?))
+}
+
+/// acmod, the mix levels that depend on it, and lfeon (4.3.2).
+fn read_channel_mode(reader: &mut BitReader<'_>) -> Option<(u8, bool)> {
     let acmod = reader.u8(3)?;
     let has_center = acmod & 1 != 0 && acmod != 1;
     let has_surround = acmod & 4 != 0;
@@ -113,10 +122,7 @@ fn read_ac3(rest: &[u8], bsid: u8) -> Option<(u32, u8)> {
     for has_two_bits in [has_center, has_surround, is_stereo] {
         reader.skip(if has_two_bits { 2 } else { 0 })?;
     }
-    let has_lfe = reader.flag()?;
-    // bsid 9 and 10 are the half and quarter rate variants in common use.
-    let divisor = 1 << bsid.saturating_sub(8);
-    Some((sample_rate_hz / divisor, channels_of(acmod, has_lfe)?))
+    Some((acmod, reader.flag()?))
 }
 
 /// bsi() of E-AC-3.
@@ -138,6 +144,8 @@ fn channels_of(acmod: u8, has_lfe: bool) -> Option<u8> {
     Some(CHANNELS.get(usize::from(acmod))? + u8::from(has_lfe))
 }
 
+/// strmtyp of a substream that adds channels to the one before it (E.1.3.1.1).
+const DEPENDENT: u8 = 1;
 /// By half of frmsizecod (table 4.13).
 const AC3_BIT_RATES_KBPS: [u32; 19] =
     [32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 576, 640];

@@ -25,6 +25,29 @@ pub fn from_config(record: &[u8]) -> Option<TrackInfo> {
     Some(info)
 }
 
+/// Content of `av1C` in MP4: the record as it is.
+pub fn mp4_config(record: &[u8]) -> Option<Vec<u8>> {
+    from_config(record).map(|_| record.to_vec())
+}
+
+/// Name by RFC 6381 (AV1 in ISO-BMFF 5), without the colours, which a decoder finds in the stream.
+///
+/// ```text
+/// | 1 marker | 7 version | 3 profile | 5 level | 1 tier | 1 high bit depth | 1 twelve bit | ..
+/// ```
+pub fn rfc6381(record: &[u8]) -> Option<String> {
+    from_config(record)?;
+    let &[_, profile_and_level, fields, _] = record.first_chunk()?;
+    let (profile, level) = (profile_and_level >> 5, profile_and_level & 0x1F);
+    let tier = if fields & 0x80 == 0 { 'M' } else { 'H' };
+    let bits = match fields >> 5 & 0x03 {
+        0b11 => 12,
+        0b10 => 10,
+        _ => 8,
+    };
+    Some(format!("av01.{profile}.{level:02}{tier}.{bits:02}"))
+}
+
 /// Reads the parameters from the sequence header in a temporal unit; `None` where there is none.
 pub fn from_frame(obus: &[u8]) -> Option<TrackInfo> {
     let header = SequenceHeader::parse(sequence_header_obu(obus)?)?;

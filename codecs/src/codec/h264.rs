@@ -239,6 +239,20 @@ pub fn from_config(record: &[u8]) -> Option<TrackInfo> {
     Some(info)
 }
 
+/// Content of `avcC` in MP4: the record as it is, when a decoder can start with it.
+pub fn mp4_config(record: &[u8]) -> Option<Vec<u8>> {
+    let parsed = ConfigurationRecord::parse(record)?;
+    let has_parameter_sets = !parsed.sps.is_empty() && !parsed.pps.is_empty();
+    has_parameter_sets.then(|| record.to_vec())
+}
+
+/// Name by RFC 6381 3.3: profile, constraints and level in hexadecimal digits.
+pub fn rfc6381(record: &[u8]) -> Option<String> {
+    let ConfigurationRecord { profile_idc, constraint_flags, level_idc, .. } =
+        ConfigurationRecord::parse(record)?;
+    Some(format!("avc1.{profile_idc:02x}{constraint_flags:02x}{level_idc:02x}"))
+}
+
 /// Annex A.2.
 fn profile_name(profile_idc: u8, constraint_flags: u8) -> String {
     let set = |number: u32| constraint_flags & 0x80 >> number != 0;

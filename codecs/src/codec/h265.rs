@@ -301,6 +301,47 @@ pub fn from_config(record: &[u8]) -> Option<TrackInfo> {
     Some(info)
 }
 
+/// Content of `hvcC` in MP4 for a sample entry `hvc1`, the only one that Apple plays: the record,
+/// with its parameter sets said to be complete, which encoders that write no MP4 leave open.
+pub fn mp4_config(record: &[u8]) -> Option<Vec<u8>> {
+    let parsed = ConfigurationRecord::parse(record)?;
+    if parsed.vps.is_empty() || parsed.sps.is_empty() || parsed.pps.is_empty() {
+        return None;
+    }
+    let (fixed, mut rest) = record.split_first_chunk::<23>()?;
+    let &[_, after_version @ .., array_count] = fixed;
+    let mut content = [&[1], &after_version[..], &[array_count]].concat();
+    for _ in 0..array_count {
+        let (&[nal_type, count_high, count_low], units) = rest.split_first_chunk()?;
+        content.extend_from_slice(&[nal_type | ARRAY_COMPLETENESS, count_high, count_low]);
+        rest = units;
+        for _ in 0..u16::from_be_bytes([count_high, count_low]) {
+            let size = 2 + usize::from(u16::from_be_bytes(*rest.first_chunk()?));
+            let (unit, units) = rest.split_at_checked(size)?;
+            content.extend_from_slice(unit);
+            rest = units;
+        }
+    }
+    Some(content)
+}
+
+/// Name by RFC 6381 (ISO/IEC 14496-15 Annex E.3): profile space and profile, compatibility flags
+/// from the lowest, tier and level, constraint bytes up to the last that is not zero.
+pub fn rfc6381(record: &[u8]) -> Option<String> {
+    let ConfigurationRecord { profile_idc, high_tier, level_idc, .. } =
+        ConfigurationRecord::parse(record)?;
+    let &[_, profile, c0, c1, c2, c3, constraints @ ..] = record.first_chunk::<12>()?;
+    let space = ["", "A", "B", "C"][usize::from(profile >> 6)];
+    let compatibility = u32::from_be_bytes([c0, c1, c2, c3]).reverse_bits();
+    let tier = if high_tier { 'H' } else { 'L' };
+    let mut name = format!("hvc1.{space}{profile_idc}.{compatibility:X}.{tier}{level_idc}");
+    let told = constraints.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+    for byte in constraints.iter().take(told) {
+        name.push_str(&format!(".{byte:X}"));
+    }
+    Some(name)
+}
+
 /// Annex A.3, G.11, H.11 and I.11.
 fn profile_name(profile_idc: u8) -> String {
     let name = match profile_idc {
@@ -327,6 +368,8 @@ fn level_name(level_idc: u8) -> String {
     }
 }
 
+/// No further parameter sets of the type stand in the frames.
+const ARRAY_COMPLETENESS: u8 = 0x80;
 const NAL_TYPE_VPS: u8 = 32;
 const NAL_TYPE_SPS: u8 = 33;
 const NAL_TYPE_PPS: u8 = 34;

@@ -13,6 +13,7 @@ pub mod ac3;
 pub mod annexb;
 pub mod av1;
 mod bits;
+mod esds;
 pub mod flac;
 pub mod flash_video;
 pub mod g711;
@@ -109,6 +110,31 @@ pub struct CodecRow {
     pub from_config: Option<Describe>,
     /// Reads a frame, for what the configuration record does not say.
     pub from_frame: Option<Describe>,
+    /// How fragmented MP4 carries it; `None` when players of HLS take no such thing.
+    pub mp4: Option<Mp4Row>,
+}
+
+/// What MP4 and playlists say of a codec.
+#[derive(Debug)]
+pub struct Mp4Row {
+    /// Type of its sample entry (ISO/IEC 14496-12 8.5.2): `avc1`.
+    pub sample_entry: [u8; 4],
+    /// Type of the box in the sample entry that configures the decoder: `avcC`.
+    pub config_box: [u8; 4],
+    /// Makes that box's content of the configuration record, or of a frame where
+    /// [`CodecRow::from_config`] is `None`; `None` when it cannot be read.
+    pub config: fn(&[u8]) -> Option<Vec<u8>>,
+    /// Makes the name of RFC 6381 of the same bytes; see [`rfc6381`].
+    pub name: Name,
+}
+
+/// The name of a codec by RFC 6381.
+#[derive(Clone, Copy, Debug)]
+pub enum Name {
+    /// There is only one.
+    Fixed(&'static str),
+    /// It says what the configuration record says; `None` when that cannot be read.
+    Of(fn(&[u8]) -> Option<String>),
 }
 
 /// Says what a configuration record or frame tells of its track; `None` when it cannot be read.
@@ -182,6 +208,16 @@ pub fn track_info(unit: &AccessUnit) -> Option<TrackInfo> {
     Some(described.unwrap_or_else(|| TrackInfo { codec: unit.codec, ..TrackInfo::default() }))
 }
 
+/// What a playlist calls a track with this configuration record (RFC 6381 3.3, and the mapping of
+/// each codec to MP4): `avc1.64001f`, `mp4a.40.2`, `ac-3`. `None` when the record cannot be read
+/// and for codecs that have no such name in HLS; codecs without a record need none.
+pub fn rfc6381(codec: CodecId, config: &[u8]) -> Option<String> {
+    match codec.row().mp4.as_ref()?.name {
+        Name::Fixed(name) => Some(name.to_owned()),
+        Name::Of(name) => name(config),
+    }
+}
+
 const UNKNOWN: CodecRow = CodecRow {
     id: CodecId::Unknown,
     name: "unknown",
@@ -191,6 +227,7 @@ const UNKNOWN: CodecRow = CodecRow {
     flv_ids: &[],
     from_config: None,
     from_frame: None,
+    mp4: None,
 };
 
 const fn video(id: CodecId, name: &'static str, api_name: &'static str) -> CodecRow {
@@ -201,16 +238,27 @@ const fn audio(id: CodecId, name: &'static str, api_name: &'static str) -> Codec
     CodecRow { id, name, api_name, kind: TrackKind::Audio, ..UNKNOWN }
 }
 
+const fn mp4(
+    sample_entry: [u8; 4],
+    config_box: [u8; 4],
+    config: fn(&[u8]) -> Option<Vec<u8>>,
+    name: Name,
+) -> Option<Mp4Row> {
+    Some(Mp4Row { sample_entry, config_box, config, name })
+}
+
 /// Every codec, in the order of [`CodecId`].
 #[rustfmt::skip]
 pub static CODECS: &[CodecRow] = &[
     UNKNOWN,
     CodecRow {
         fourcc: Some(*b"avc1"), flv_ids: &[7], from_config: Some(h264::from_config),
+        mp4: mp4(*b"avc1", *b"avcC", h264::mp4_config, Name::Of(h264::rfc6381)),
         ..video(CodecId::H264, "H.264", "H264")
     },
     CodecRow {
         fourcc: Some(*b"hvc1"), flv_ids: &[12], from_config: Some(h265::from_config),
+        mp4: mp4(*b"hvc1", *b"hvcC", h265::mp4_config, Name::Of(h265::rfc6381)),
         ..video(CodecId::H265, "H.265", "HEVC")
     },
     CodecRow {
@@ -219,7 +267,9 @@ pub static CODECS: &[CodecRow] = &[
     },
     CodecRow {
         fourcc: Some(*b"av01"), from_config: Some(av1::from_config),
-        from_frame: Some(av1::from_frame), ..video(CodecId::Av1, "AV1", "AV1")
+        from_frame: Some(av1::from_frame),
+        mp4: mp4(*b"av01", *b"av1C", av1::mp4_config, Name::Of(av1::rfc6381)),
+        ..video(CodecId::Av1, "AV1", "AV1")
     },
     CodecRow {
         fourcc: Some(*b"vp08"), from_config: Some(vp8::from_config),
@@ -227,7 +277,9 @@ pub static CODECS: &[CodecRow] = &[
     },
     CodecRow {
         fourcc: Some(*b"vp09"), from_config: Some(vp9::from_config),
-        from_frame: Some(vp9::from_frame), ..video(CodecId::Vp9, "VP9", "VP9")
+        from_frame: Some(vp9::from_frame),
+        mp4: mp4(*b"vp09", *b"vpcC", vp9::mp4_config, Name::Of(vp9::rfc6381)),
+        ..video(CodecId::Vp9, "VP9", "VP9")
     },
     CodecRow {
         flv_ids: &[2], from_frame: Some(flash_video::from_sorenson_h263),
@@ -246,27 +298,33 @@ pub static CODECS: &[CodecRow] = &[
     CodecRow { flv_ids: &[1], ..video(CodecId::Jpeg, "JPEG", "JPEG") },
     CodecRow {
         fourcc: Some(*b"mp4a"), flv_ids: &[10], from_config: Some(aac::from_config),
+        mp4: mp4(*b"mp4a", *b"esds", aac::mp4_config, Name::Of(aac::rfc6381)),
         ..audio(CodecId::Aac, "AAC", "AAC")
     },
     CodecRow {
         fourcc: Some(*b".mp3"), flv_ids: &[2, 14], from_frame: Some(mp3::from_frame),
+        mp4: mp4(*b"mp4a", *b"esds", mp3::mp4_config, Name::Fixed(mp3::RFC_6381)),
         ..audio(CodecId::Mp3, "MP3", "MP3")
     },
     CodecRow { from_frame: Some(mp3::from_mp2_frame), ..audio(CodecId::Mp2, "MP2", "MP2") },
     CodecRow {
         fourcc: Some(*b"Opus"), from_config: Some(opus::from_config),
+        mp4: mp4(*b"Opus", *b"dOps", opus::mp4_config, Name::Fixed("opus")),
         ..audio(CodecId::Opus, "Opus", "Opus")
     },
     CodecRow {
         fourcc: Some(*b"fLaC"), from_config: Some(flac::from_config),
+        mp4: mp4(*b"fLaC", *b"dfLa", flac::mp4_config, Name::Fixed("fLaC")),
         ..audio(CodecId::Flac, "FLAC", "FLAC")
     },
     CodecRow {
         fourcc: Some(*b"ac-3"), from_frame: Some(ac3::from_ac3_frame),
+        mp4: mp4(*b"ac-3", *b"dac3", ac3::mp4::ac3_config, Name::Fixed("ac-3")),
         ..audio(CodecId::Ac3, "AC-3", "AC3")
     },
     CodecRow {
         fourcc: Some(*b"ec-3"), from_frame: Some(ac3::from_eac3_frame),
+        mp4: mp4(*b"ec-3", *b"dec3", ac3::mp4::eac3_config, Name::Fixed("ec-3")),
         ..audio(CodecId::Eac3, "E-AC-3", "EAC3")
     },
     CodecRow {

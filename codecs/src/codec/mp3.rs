@@ -5,7 +5,7 @@
 //! | 11 sync | 2 version | 2 layer | 1 crc | 4 bit rate | 2 rate | 1 pad | 1 private | 2 mode | ..
 //! ```
 
-use super::CodecId;
+use super::{CodecId, esds};
 use crate::access_unit::TrackInfo;
 
 /// The fixed 32 bits in front of a frame.
@@ -86,6 +86,16 @@ pub fn from_mp2_frame(frame: &[u8]) -> Option<TrackInfo> {
     Some(TrackInfo { codec: CodecId::Mp2, ..from_frame(frame)? })
 }
 
+/// Content of `esds` in MP4, of a frame: MPEG-2's half rates have a number of their own
+/// (ISO/IEC 14496-1 7.2.6.6).
+pub fn mp4_config(frame: &[u8]) -> Option<Vec<u8>> {
+    const MPEG_1_AUDIO: u8 = 0x6B;
+    const MPEG_2_AUDIO: u8 = 0x69;
+    let header = FrameHeader::parse(frame)?;
+    let is_mpeg1 = header.sample_rate_hz >= 32_000;
+    esds::sound(if is_mpeg1 { MPEG_1_AUDIO } else { MPEG_2_AUDIO }, &[])
+}
+
 /// bitrate_index in kbit/s (2.4.2.3; 13818-3 2.4.2.3); 0 is the free format, `None` forbidden.
 fn bit_rate_kbps(layer: u8, is_mpeg1: bool, index: u8) -> Option<u32> {
     let row: &[u32; 15] = match (is_mpeg1, layer) {
@@ -97,5 +107,10 @@ fn bit_rate_kbps(layer: u8, is_mpeg1: bool, index: u8) -> Option<u32> {
     };
     row.get(usize::from(index)).copied()
 }
+
+/// Its name in playlists: the MPEG-4 object type, which Apple writes and hls.js and Shaka Player
+/// turn into the name that the browser at hand takes. They do not do so with `mp4a.6B`, the name by
+/// the number in `esds`, and Safari's MediaSource refuses that one.
+pub const RFC_6381: &str = "mp4a.40.34";
 
 const MODE_MONO: u8 = 3;

@@ -18,6 +18,22 @@ pub fn from_config(header: &[u8]) -> Option<TrackInfo> {
     })
 }
 
+/// Content of `dOps` in MP4 ("Encapsulation of Opus in ISO Base Media File Format" 4.3.2): the
+/// fields of OpusHead, with another version and byte order.
+pub fn mp4_config(header: &[u8]) -> Option<Vec<u8>> {
+    let info = from_config(header)?;
+    let rest = header.get(b"OpusHead".len() + 2..)?;
+    let (&[skip0, skip1, rate0, rate1, rate2, rate3, gain0, gain1, family], mapping) =
+        rest.split_first_chunk()?;
+    let mut content = vec![0, info.channels, skip1, skip0, rate3, rate2, rate1, rate0];
+    content.extend_from_slice(&[gain1, gain0, family]);
+    if family != 0 {
+        // Streams, coupled streams, and the stream of each channel.
+        content.extend_from_slice(mapping.get(..2 + usize::from(info.channels))?);
+    }
+    Some(content)
+}
+
 /// OpusHead of a transport stream's channel_config_code; `None` for codes that are reserved or
 /// describe their mapping elsewhere. Code 0 is dual mono, 1 to 8 channels in Vorbis' order.
 pub fn head_of_channel_config(code: u8) -> Option<Vec<u8>> {

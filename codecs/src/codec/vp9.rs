@@ -8,17 +8,46 @@ use crate::access_unit::TrackInfo;
 /// Reads profile and level from vpcC. Some senders keep the version and flags of the MP4 box in
 /// front of the record: they are passed over.
 pub fn from_config(record: &[u8]) -> Option<TrackInfo> {
-    let record = match record {
-        [1, 0, 0, 0, rest @ ..] if rest.len() >= RECORD_SIZE => rest,
-        _ => record,
-    };
-    let &[profile, level, ..] = record.first_chunk::<RECORD_SIZE>()?;
+    let &[profile, level, ..] = without_box_header(record)?;
     Some(TrackInfo {
         codec: CodecId::Vp9,
         profile: format!("{profile}"),
         level: level_name(level),
         ..TrackInfo::default()
     })
+}
+
+/// Content of `vpcC` in MP4, with version and flags in front.
+pub fn mp4_config(record: &[u8]) -> Option<Vec<u8>> {
+    let &[fixed @ .., _, _] = without_box_header(record)?;
+    // VP9 has no initialisation data.
+    Some([&[1, 0, 0, 0], &fixed[..], &[0, 0]].concat())
+}
+
+/// Name by RFC 6381 ("VP Codec ISO Media File Format Binding", codecs parameter string), with the
+/// colours only where they are not BT.709 (or unspecified) of limited range and 4:2:0.
+pub fn rfc6381(record: &[u8]) -> Option<String> {
+    let &[profile, level, depth, primaries, transfer, matrix, ..] = without_box_header(record)?;
+    // A record that does not know its level asks for the lowest: a player that has not enough for
+    // the pictures says so when it sees them, one that is asked for too much never begins.
+    let level = if level == 0 { LEVEL_1 } else { level };
+    let (bits, chroma, full_range) = (depth >> 4, depth >> 1 & 0x07, depth & 0x01);
+    let name = format!("vp09.{profile:02}.{level:02}.{bits:02}");
+    match (chroma, primaries, transfer, matrix, full_range) {
+        (0 | 1, 1 | 2, 1 | 2, 1 | 2, 0) => Some(name),
+        _ => Some(format!(
+            "{name}.{chroma:02}.{primaries:02}.{transfer:02}.{matrix:02}.{full_range:02}"
+        )),
+    }
+}
+
+/// Some senders keep the version and flags of the MP4 box in front of the record.
+fn without_box_header(record: &[u8]) -> Option<&[u8; RECORD_SIZE]> {
+    match record {
+        [1, 0, 0, 0, rest @ ..] if rest.len() >= RECORD_SIZE => rest,
+        _ => record,
+    }
+    .first_chunk()
 }
 
 /// Reads profile and picture size from a key frame; `None` for other frames.
@@ -76,6 +105,8 @@ fn level_name(level: u8) -> String {
 
 /// Profile, level, depth and sampling, three colour bytes, two bytes of initialisation data size.
 const RECORD_SIZE: usize = 8;
+/// 1.0: the lowest level.
+const LEVEL_1: u8 = 10;
 const FRAME_MARKER: u32 = 2;
 const SYNC_CODE: u32 = 0x49_8342;
 

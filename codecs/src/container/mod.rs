@@ -7,5 +7,6 @@
 //! [`AccessUnit`](crate::AccessUnit)s. Nothing else in this crate names a container.
 
 pub mod flv;
+pub mod fmp4;
 pub mod mpegts;
 pub mod rtp;

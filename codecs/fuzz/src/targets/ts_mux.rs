@@ -1,5 +1,6 @@
 //! Units of any content and time into the transport stream multiplexer. A unit is four bytes (what
-//! it is; a step of time, signed, in 20 ms; size; presentation offset) and its payload.
+//! it is; a step of time, signed, in 20 ms; size; presentation offset) and its payload. An input of
+//! odd size has a track of metadata, and units with the highest bit set are tags for it.
 
 use bytes::Bytes;
 use corelay_codecs::container::mpegts::analysis::{Analyser, Indicator, Settings};
@@ -21,7 +22,8 @@ const CODECS: [CodecId; 8] = [
 /// Whatever comes in, whole packets go out that the analyser finds nothing wrong with, and no PCR is
 /// ahead of the times that follow it.
 pub fn run(data: &[u8]) {
-    let mut muxer = Muxer::new(mux::Settings::default());
+    let timed_metadata = data.len() % 2 == 1;
+    let mut muxer = Muxer::new(mux::Settings { timed_metadata, ..mux::Settings::default() });
     let mut analyser = Analyser::new(Settings::default());
     let (mut dts, mut pcr) = (0_i64, None);
     let mut rest = data;
@@ -34,7 +36,10 @@ pub fn run(data: &[u8]) {
         let unit = unit(what, dts, offset, payload);
         let mut out = Vec::new();
         let before = muxer.stats().packets;
-        let written = muxer.write(&unit, &mut out);
+        let written = match timed_metadata && what & 0x80 != 0 {
+            true => muxer.write_metadata(&[b"ID3", payload].concat(), unit.dts, &mut out),
+            false => muxer.write(&unit, &mut out),
+        };
         assert_eq!(out.len(), written.packets as usize * PACKET_SIZE);
         assert_eq!(muxer.stats().packets - before, u64::from(written.packets));
         for packet in out.as_chunks().0 {

@@ -13,6 +13,7 @@
 //! - [`analysis`]: what is measured on every input and output.
 //! - [`pace`]: packets out at the time that their PCR position says.
 //! - [`scan`]: where a viewer may start, and the tables that it gets first.
+//! - [`outline`]: what a packager must know of a stream that it does not open.
 //! - [`splice`]: one stream out of several sources.
 //! - [`filter`]: one program out of a multiplex.
 //!
@@ -31,6 +32,7 @@ pub mod demux;
 pub mod error;
 pub mod filter;
 pub mod mux;
+pub mod outline;
 pub mod pace;
 pub mod packet;
 pub mod pes;

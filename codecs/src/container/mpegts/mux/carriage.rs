@@ -9,6 +9,7 @@
 //! | MPEG audio | 0x03, 0x04 | ISO/IEC 11172-3, 13818-3 |
 //! | AC-3, E-AC-3 | 0x06 (DVB), 0x81, 0x87 (ATSC) | ETSI EN 300 468 Annex D, ATSC A/53 part 3 |
 //! | Opus | 0x06, `Opus` | Xiph, Encapsulation of Opus in MPEG-TS (draft) |
+//! | ID3 | 0x15, `ID3 ` | Apple, Timed Metadata for HTTP Live Streaming 1.2, 2.0 |
 
 use smallvec::SmallVec;
 
@@ -100,6 +101,21 @@ impl Carriage {
     }
 }
 
+/// How ID3 tags travel, with the metadata_descriptor that says so (ISO/IEC 13818-1 2.6.60): formats
+/// by identifier, service 0, no decoder configuration, no DSM-CC. The tag is the payload, as Apple
+/// says; ffmpeg takes it for an access unit cell (2.12.4) and leaves out its first five bytes.
+pub(super) fn timed_id3() -> Carriage {
+    let descriptor = [&[0x26, 13], &ID3_FORMATS[..], &[0, 0x0F]].concat();
+    Carriage::new(0x15, STREAM_ID_PRIVATE_1, &[&descriptor])
+}
+
+/// The metadata_pointer_descriptor of the program (ISO/IEC 13818-1 2.6.58): service 0, no locator,
+/// carried in this program.
+pub(super) fn timed_id3_pointer(program_number: u16) -> Vec<u8> {
+    let program_number = program_number.to_be_bytes();
+    [&[0x25, 15], &ID3_FORMATS[..], &[0, 0x1F], &program_number].concat()
+}
+
 /// registration_descriptor: ISO/IEC 13818-1 2.6.8.
 fn registration(format_identifier: [u8; 4]) -> [u8; 6] {
     let [a, b, c, d] = format_identifier;
@@ -174,6 +190,8 @@ const STREAM_TYPE_ADTS: u8 = 0x0F;
 const STREAM_ID_VIDEO: u8 = 0xE0;
 const STREAM_ID_AUDIO: u8 = 0xC0;
 pub(super) const STREAM_ID_PRIVATE_1: u8 = 0xBD;
+/// metadata_application_format and metadata_format: both by an identifier behind them.
+const ID3_FORMATS: [u8; 11] = *b"\xFF\xFFID3 \xFFID3 ";
 const TAG_AC3: u8 = 0x6A;
 const TAG_ENHANCED_AC3: u8 = 0x7A;
 const TAG_AAC: u8 = 0x7C;

@@ -89,6 +89,13 @@ impl Clock {
         stream_ticks.saturating_add(self.offset_from(stream_ticks))
     }
 
+    /// The same for what does not move the clock: not before the next PCR, and not further ahead than
+    /// a unit could be.
+    pub(super) fn bounded_time(&self, stream_ticks: i64) -> i64 {
+        let earliest = self.last_pcr + self.pcr_interval;
+        self.time(stream_ticks).min(self.reached + self.gap_max).max(earliest)
+    }
+
     /// Moves on to a unit of decoding time `dts` (stream time). `drives` is true for the track that
     /// carries the PCR.
     ///

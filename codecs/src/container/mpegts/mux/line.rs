@@ -1,7 +1,7 @@
 //! Behind the tracks: clock, tables and continuity counters, and the order in which packets leave.
 
 use super::Stats;
-use super::carriage::NotCarried;
+use super::carriage::{NotCarried, STREAM_ID_PRIVATE_1};
 use super::clock::{Clock, Due, Move};
 use super::pes::{self, Adaptation, PacketCounter, PesHeader};
 use super::settings::Settings;
@@ -113,6 +113,28 @@ impl Line {
         };
         let Some(counter) = self.counters.get_mut(packet.counter) else { return Ok(()) };
         let packets = pes::write(counter, header, adaptation, payload, out);
+        self.stats.packets += u64::from(packets.ok_or(NotCarried::TooLong)?);
+        Ok(())
+    }
+
+    /// Writes a PES packet of the metadata's PID. It does not move the clock: what comes too late is
+    /// shown at once.
+    pub(super) fn write_metadata(
+        &mut self,
+        tag: &[u8],
+        time: i64,
+        out: &mut impl ByteSink,
+    ) -> Result<(), NotCarried> {
+        // Not before the PMT that says what it is.
+        if !self.settings.timed_metadata || self.stats.table_packets == 0 {
+            return Err(NotCarried::Data);
+        }
+        let pts = self.clock.bounded_time(time);
+        let header =
+            PesHeader { stream_id: STREAM_ID_PRIVATE_1, pts, dts: pts, may_be_unbounded: false };
+        let index = self.counter_index(self.settings.metadata_pid);
+        let Some(counter) = self.counters.get_mut(index) else { return Ok(()) };
+        let packets = pes::write(counter, header, Adaptation::default(), &[tag], out);
         self.stats.packets += u64::from(packets.ok_or(NotCarried::TooLong)?);
         Ok(())
     }

@@ -126,6 +126,27 @@ impl Muxer {
         Written { packets: (self.line.stats.packets - before) as u32, refused }
     }
 
+    /// Appends the packets of an ID3 tag that is shown at `pts`: timed metadata of HLS, for which
+    /// [`Settings::timed_metadata`] must be set. It is written where it comes and does not move the
+    /// clock: a tag that is late is shown at once, one that is early at most `gap_max_ms` after the
+    /// other units.
+    ///
+    /// A tag is refused before the first tables, when it is none, and when it does not fit a PES
+    /// packet of 65,527 bytes.
+    pub fn write_metadata(
+        &mut self,
+        id3: &[u8],
+        pts: Timestamp,
+        out: &mut impl ByteSink,
+    ) -> Written {
+        let before = self.line.stats.packets;
+        let refused = match id3.starts_with(b"ID3") {
+            true => self.line.write_metadata(id3, bounded(pts), out).err(),
+            false => Some(NotCarried::Malformed("no ID3 tag")),
+        };
+        Written { packets: (self.line.stats.packets - before) as u32, refused }
+    }
+
     /// Writes the sound that waits for more; returns the number of packets.
     pub fn flush(&mut self, out: &mut impl ByteSink) -> u32 {
         let before = self.line.stats.packets;
@@ -302,9 +323,12 @@ impl Muxer {
             let carriage = track.state.as_ref().ok()?.carriage.clone();
             Some((settings.pid(track.id)?, track.id.kind, carriage))
         };
-        let streams: Vec<_> = self.tracks.iter().filter_map(carried).collect();
+        let mut streams: Vec<_> = self.tracks.iter().filter_map(carried).collect();
         // Video comes first, so that the first track carries the PCR.
         let Some(&(pcr_pid, ..)) = streams.first() else { return };
+        if settings.timed_metadata {
+            streams.push((settings.metadata_pid, TrackKind::Data, carriage::timed_id3()));
+        }
         self.line.pcr_track = self.tracks.iter().position(|track| track.state.is_ok());
         self.line.set_pcr_pid(pcr_pid);
         let description = Description { pcr_pid, streams };

@@ -32,6 +32,11 @@ pub struct Settings {
     pub video_pid: Pid,
     /// PID of the first audio track; the further ones follow.
     pub audio_pid: Pid,
+    /// PID of the timed metadata, where there is any.
+    pub metadata_pid: Pid,
+    /// The program has a track of ID3 tags ([`Muxer::write_metadata`](super::Muxer::write_metadata)),
+    /// and its PMT says so from the start: default false. Costs 37 bytes in each PMT.
+    pub timed_metadata: bool,
     /// Longest time between two PCRs, in ms of stream time: 5 to 100.
     pub pcr_interval_ms: u32,
     /// Longest time between two PATs and PMTs, in ms of stream time: 20 to 1,000. Above 500 is more
@@ -70,6 +75,8 @@ impl Default for Settings {
             pmt_pid: Pid::new(0x1000),
             video_pid: Pid::new(0x100),
             audio_pid: Pid::new(0x101),
+            metadata_pid: Pid::new(0x120),
+            timed_metadata: false,
             pcr_interval_ms: 40,
             tables_interval_ms: 100,
             sdt_interval_ms: 1_000,
@@ -94,13 +101,16 @@ impl Settings {
         }
         let tracks = TRACKS_PER_KIND_MAX as u16;
         let (video, audio) = (self.video_pid.value(), self.audio_pid.value());
-        // (first, count): the PMT, the first video track, the further ones, the audio tracks.
+        // (first, count): the PMT, the first video track, the further ones, the audio tracks, the
+        // metadata.
         let ranges = [
             (self.pmt_pid.value(), 1),
             (video, 1),
             (video + FURTHER_VIDEO_PIDS, tracks),
             (audio, tracks),
+            (self.metadata_pid.value(), 1),
         ];
+        let ranges = if self.timed_metadata { &ranges[..] } else { &ranges[..4] };
         if ranges.iter().any(|&(first, count)| first < 0x20 || first + count > 0x1FFF) {
             return Err("PIDs are 0x20 to 0x1FFE");
         }
@@ -165,6 +175,10 @@ mod tests {
     #[test]
     fn the_defaults_obey_the_rules_and_broken_rules_are_named() {
         assert_eq!(Settings::default().check(), Ok(()));
+        let unused = Settings { metadata_pid: Pid::new(0x100), ..Settings::default() };
+        assert_eq!(unused.check(), Ok(()));
+        let metadata = Settings { timed_metadata: true, ..Settings::default() };
+        assert_eq!(metadata.check(), Ok(()));
         let broken = [
             Settings { program_number: 0, ..Settings::default() },
             Settings { pmt_pid: Pid::new(0x101), ..Settings::default() },
@@ -172,6 +186,7 @@ mod tests {
             Settings { audio_pid: Pid::new(0x200), ..Settings::default() },
             Settings { video_pid: Pid::new(0x1F), ..Settings::default() },
             Settings { audio_pid: Pid::new(0x1FF8), ..Settings::default() },
+            Settings { timed_metadata: true, metadata_pid: Pid::new(0x110), ..Settings::default() },
             Settings { pcr_interval_ms: 101, ..Settings::default() },
             Settings { tables_interval_ms: 1_001, sdt_interval_ms: 2_000, ..Settings::default() },
             Settings { sdt_interval_ms: 99, ..Settings::default() },

@@ -7,7 +7,7 @@ use libmpegts::psi::{
 };
 use libmpegts::utils::textcode::Charset;
 
-use super::carriage::Carriage;
+use super::carriage::{self, Carriage};
 use super::settings::Settings;
 use crate::access_unit::TrackKind;
 use crate::container::mpegts::packet::{PACKET_SIZE, Pid, SYNC_BYTE};
@@ -102,11 +102,15 @@ impl Tables {
             elementary_pid: pid.value(),
             stream_descriptors: carriage.descriptors.to_vec(),
         };
+        let program_descriptors = match settings.timed_metadata {
+            true => carriage::timed_id3_pointer(settings.program_number),
+            false => Vec::new(),
+        };
         let sections = PmtBuilder::build(PmtConfig {
             program_number: settings.program_number,
             pcr_pid: description.pcr_pid.value(),
             version: self.pmt_version,
-            program_descriptors: Vec::new(),
+            program_descriptors,
             streams: description.streams.iter().map(stream).collect(),
         });
         self.pmt.replace(&sections);

@@ -514,3 +514,93 @@ fn large_opus_packets_do_not_wait_together() {
     let sizes: Vec<_> = pes_packets(&out, AUDIO_PID).iter().map(|(.., p)| p.len()).collect();
     assert_eq!(sizes, [13, 62_000 + 2 + 244, 62_000 + 2 + 244]);
 }
+
+fn with_metadata() -> Settings {
+    Settings { timed_metadata: true, ..Settings::default() }
+}
+
+// Written by hand from Apple's Timed Metadata for HTTP Live Streaming, 2.2 and 2.3, and ISO/IEC
+// 13818-1 2.6.58 and 2.6.60.
+#[test]
+fn the_tables_announce_timed_metadata_only_where_it_is_set() {
+    let pmt = |settings| {
+        let out = written(&mut muxer(settings), &picture(0, true, 100));
+        let pmt = packets(&out).find(|packet| packet.pid().value() == 0x1000).expect("a PMT");
+        pmt.payload().to_vec()
+    };
+    let announced = pmt(with_metadata());
+    let pointer = b"\xF0\x11\x25\x0F\xFF\xFFID3 \xFFID3 \x00\x1F\x00\x01";
+    assert_eq!(announced[11..11 + pointer.len()], pointer[..]);
+    let stream = b"\x15\xE1\x20\xF0\x0F\x26\x0D\xFF\xFFID3 \xFFID3 \x00\x0F";
+    let at = 11 + pointer.len() + 10;
+    assert_eq!(announced[at..at + stream.len()], stream[..], "behind video and audio");
+    let plain = pmt(Settings::default());
+    assert_eq!(plain[3] + 37, announced[3], "section_length");
+    assert!(!plain.windows(4).any(|window| window == b"ID3 "));
+}
+
+#[test]
+fn a_tag_travels_whole_at_its_time_and_its_counter_goes_on() {
+    let mut muxer = muxer(with_metadata());
+    let mut out = Vec::new();
+    let mut expected = Vec::new();
+    let mut watch = Watch::default();
+    for ms in (0..4_000).step_by(40) {
+        muxer.write(&picture(ms, ms % 1_000 == 0, 100), &mut out);
+        let tag = [b"ID3\x04", &vec![ms as u8; (ms / 10) as usize][..]].concat();
+        let written = muxer.write_metadata(&tag, Timestamp::from_millis(ms + 5), &mut out);
+        assert_eq!(written.refused, None);
+        expected.push((((1_005 + ms) * MS) as u64, ((1_005 + ms) * MS) as u64, tag));
+    }
+    watch.put(&out);
+    assert_eq!(watch.packets, muxer.stats().packets);
+    assert_eq!(pes_packets(&out, 0x120), expected);
+    let mut starts = packets(&out).filter(|p| p.pid().value() == 0x120 && p.starts_unit());
+    let header = starts.next().expect("a tag").payload();
+    assert_eq!(header[..9], [0, 0, 1, 0xBD, 0, 12, 0x84, 0x80, 5], "aligned, PTS alone");
+}
+
+#[test]
+fn a_tag_does_not_move_the_clock_however_wrong_its_time_is() {
+    let mut with = muxer(with_metadata());
+    let mut plain = muxer(with_metadata());
+    let mut watch = Watch::default();
+    let (mut written, mut expected) = (Vec::new(), Vec::new());
+    for ms in (0..400).step_by(40) {
+        with.write(&picture(ms, ms == 0, 100), &mut written);
+        plain.write(&picture(ms, ms == 0, 100), &mut expected);
+        for wrong in [i64::MIN, -60_000 * MS, 60_000 * MS, i64::MAX] {
+            let refused = with.write_metadata(b"ID3", Timestamp(wrong), &mut written).refused;
+            assert_eq!(refused, None);
+        }
+    }
+    watch.put(&written);
+    let others = packets(&written).filter(|packet| packet.pid().value() != 0x120);
+    assert_eq!(others.flat_map(|packet| *packet.bytes()).collect::<Vec<_>>(), expected);
+    let times: Vec<_> = pes_packets(&written, 0x120).iter().map(|(pts, ..)| *pts as i64).collect();
+    let (early, late) = (740 * MS, 3_000 * MS);
+    assert_eq!(times[..4], [early, early, late, late], "the next PCR, and gap_max_ms ahead");
+}
+
+#[test]
+fn tags_are_refused_where_nothing_announces_them() {
+    let mut out = Vec::new();
+    let now = Timestamp::default();
+    let mut plain = muxer(Settings::default());
+    plain.write(&picture(0, true, 100), &mut out);
+    let mut early = muxer(with_metadata());
+    for muxer in [&mut plain, &mut early] {
+        let mut none = Vec::new();
+        let written = muxer.write_metadata(b"ID3", now, &mut none);
+        assert_eq!((written.packets, written.refused), (0, Some(NotCarried::Data)));
+        assert!(none.is_empty());
+    }
+    early.write(&picture(0, true, 100), &mut out);
+    let mut refused = |tag: &[u8]| early.write_metadata(tag, now, &mut out).refused;
+    assert_eq!(refused(b"3DI"), Some(NotCarried::Malformed("no ID3 tag")));
+    let mut long = b"ID3".to_vec();
+    long.resize(65_527, 0);
+    assert_eq!(refused(&long), None);
+    long.push(0);
+    assert_eq!(refused(&long), Some(NotCarried::TooLong));
+}
