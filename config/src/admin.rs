@@ -3,18 +3,20 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use crate::document::quoted;
-use crate::listener;
 use crate::section::{Section, Value, nearest};
+use crate::{listener, optional};
 
 /// The API and metrics of the control thread.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Admin {
     /// Where the API answers; `None` (`""` in the file): nowhere. Port 0 lets the kernel choose.
-    #[serde(serialize_with = "or_empty")]
+    #[serde(serialize_with = "optional::serialize")]
     pub listen: Option<SocketAddr>,
+    /// Whether it answers by HTTPS.
+    pub tls: bool,
 }
 
 /// The log of the server.
@@ -25,7 +27,7 @@ pub struct Logging {
     /// How a line is written.
     pub format: LogFormat,
     /// The file that lines are appended to; `None` (`""` in the file): standard output.
-    #[serde(serialize_with = "or_empty")]
+    #[serde(serialize_with = "optional::serialize")]
     pub file: Option<PathBuf>,
 }
 
@@ -41,8 +43,11 @@ pub enum LogFormat {
 
 impl Admin {
     pub(crate) fn read(section: &mut Section<'_>) -> Admin {
-        let value = section.value("listen").filter(|value| value.word() != Some(""));
-        Admin { listen: value.and_then(|value| listener::address(&value)) }
+        let listen = optional::value(section, "listen");
+        Admin {
+            listen: listen.and_then(|value| listener::address(&value)),
+            tls: section.boolean("tls"),
+        }
     }
 }
 
@@ -50,13 +55,11 @@ impl Logging {
     pub(crate) fn read(section: &mut Section<'_>) -> Logging {
         const FILE: &str = "write the path of a file, or \"\" for standard output";
         let level = section.value("level");
-        let file = section.value("file");
-        let file = file.as_ref().and_then(|value| value.text(FILE));
         Logging {
             level: level.and_then(|value| filter(&value)).unwrap_or_default(),
             format: section
                 .choice("format", [("text", LogFormat::Text), ("json", LogFormat::Json)]),
-            file: file.filter(|path| !path.is_empty()).map(PathBuf::from),
+            file: optional::path(section, "file", FILE),
         }
     }
 }
@@ -83,12 +86,4 @@ fn filter(value: &Value<'_>) -> Option<String> {
         }
     }
     Some(text.to_owned())
-}
-
-/// Writes the file's form of "none", which is an empty string.
-fn or_empty<T: Serialize, S: Serializer>(value: &Option<T>, to: S) -> Result<S::Ok, S::Error> {
-    match value {
-        Some(value) => value.serialize(to),
-        None => to.serialize_str(""),
-    }
 }

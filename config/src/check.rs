@@ -6,14 +6,15 @@
 //!   application's own rather than an inherited one.
 
 use std::collections::HashSet;
-use std::net::SocketAddr;
 
 use crate::applications::Policy;
 use crate::document::{At, Layer, Node, Path};
 use crate::problem::Report;
-use crate::{Config, Listener, bytes};
+use crate::{Config, bytes};
 
 mod channels;
+mod hls;
+mod listeners;
 
 /// Reports every relation of `config` that does not hold; `root` is the tree it was read from, and
 /// `report` holds the problems of the reading.
@@ -22,9 +23,10 @@ pub(crate) fn check(config: &Config, root: &Node, report: &Report) {
     cores(config, &checker);
     rtmp(config, &checker);
     http(config, &checker);
+    hls::hls(config, &checker);
     iptv(config, &checker);
     channels::channels(config, &checker);
-    listeners(config, &checker);
+    listeners::listeners(config, &checker);
     policy(config, &config.applications.default, &["applications", "default"], &checker);
     for (name, own) in &config.applications.named {
         policy(config, own, &["applications", "named", name], &checker);
@@ -154,71 +156,12 @@ fn policy(config: &Config, policy: &Policy, at: &[&str], checker: &Checker<'_>) 
     checker.at_most(&number(&["flush", "min_ms"], policy.flush.min_ms), &flush_max);
 }
 
-fn listeners(config: &Config, checker: &Checker<'_>) {
-    let lists = [
-        (Path::of(&["rtmp", "listen"]), &config.rtmp.listen),
-        (Path::of(&["http", "listen"]), &config.http.listen),
-        (Path::of(&["ts", "listen"]), &config.ts.listen),
-        (Path::of(&["iptv", "udpxy", "listen"]), &config.iptv.udpxy.listen),
-    ];
-    // Channels that the server itself gets need no listener.
-    let is_fed = config.channels.iter().any(|channel| !channel.inputs.is_empty());
-    if !is_fed && lists.iter().all(|(_, listeners)| listeners.is_empty()) {
-        let remedy = "name an address under [rtmp], [http] or [ts]";
-        let what = "nothing is listened on".to_owned();
-        let paths: Vec<&Path> = lists.iter().map(|(path, _)| path).collect();
-        checker.refuse(&paths, what, remedy);
-    }
-    let placed: Vec<_> =
-        lists.iter().flat_map(|(path, listeners)| placed(listeners, path, checker)).collect();
-    for (path, listener) in &placed {
-        listener_cores(config, listener, &path.key("cores"), checker);
-    }
-    let admin = config.admin.listen.map(|address| (Path::of(&["admin", "listen"]), address));
-    let media = placed.into_iter().map(|(path, listener)| (path, listener.address));
-    conflicts(&media.chain(admin).collect::<Vec<_>>(), checker);
-}
-
-/// The listeners of one list with their places in the file; none where an element could not be
-/// read, since the places of the others are not known then.
-fn placed<'l>(
-    listeners: &'l [Listener],
-    path: &Path,
-    checker: &Checker<'_>,
-) -> Vec<(Path, &'l Listener)> {
-    let known = if checker.was_read(path) { listeners } else { &[] };
-    known.iter().enumerate().map(|(index, listener)| (path.index(index), listener)).collect()
-}
-
-/// Reports each listener that is in the way of an earlier one.
-fn conflicts(listeners: &[(Path, SocketAddr)], checker: &Checker<'_>) {
-    for (index, (path, address)) in listeners.iter().enumerate() {
-        let earlier = listeners.iter().take(index);
-        if let Some((other_path, other)) = earlier.rev().find(|(_, other)| overlap(address, other))
-        {
-            let what = format!("{path} ({address}) and {other_path} ({other}) overlap");
-            checker.refuse(&[path, other_path], what, "choose another address or port");
-        }
-    }
-}
-
-/// Whether a connection to one address could reach the other.
-fn overlap(a: &SocketAddr, b: &SocketAddr) -> bool {
-    let same_ip = a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified();
-    a.port() == b.port() && a.port() != 0 && a.is_ipv4() == b.is_ipv4() && same_ip
-}
-
-fn listener_cores(config: &Config, listener: &Listener, path: &Path, checker: &Checker<'_>) {
-    for (place, core) in repeated(&listener.cores) {
-        let what = format!("core {core} is named twice");
-        checker.refuse(&[&path.index(place)], what, "name each core once");
-    }
-    // Without a list, how many cores there are is only known on the machine.
-    let Some(last) = config.cores.data.len().checked_sub(1) else { return };
-    let data = Path::of(&["cores", "data"]);
-    for (place, core) in listener.cores.iter().enumerate().filter(|(_, core)| **core > last) {
-        let what = format!("there is no core {core}, as {data} names {} CPUs", last + 1);
-        let remedy = format!("use 0 to {last}, an index into {data}");
-        checker.refuse(&[&path.index(place), &data], what, &remedy);
+/// Requires that the application of a stream, whose name was written at `at`, is served: the stream
+/// could not be watched.
+fn served(config: &Config, app: &str, at: &Path, checker: &Checker<'_>) {
+    if config.application(app).is_none() {
+        let what = format!("the application {app:?} is not served, as applications.strict is true");
+        let remedy = format!("add a line [applications.named.{app:?}]");
+        checker.refuse(&[at, &Path::of(&["applications"])], what, &remedy);
     }
 }

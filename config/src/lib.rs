@@ -35,23 +35,27 @@ mod channel;
 mod check;
 mod cores;
 mod document;
+mod hls;
 mod http;
 mod iptv;
 mod limits;
 mod listener;
 mod load;
 mod media_url;
+mod optional;
 mod problem;
 mod rtmp;
 mod section;
 mod syntax;
 mod tcp;
+mod tls;
 mod ts;
 
 pub use admin::{Admin, LogFormat, Logging};
 pub use applications::{Applications, Flush, Policy, Start, Takeover};
 pub use channel::{Channel, Opening};
 pub use cores::{Cores, Idle};
+pub use hls::{Hls, HlsForm, HlsGroup};
 pub use http::Http;
 pub use iptv::{Failover, Groups, Iptv, Standby, Udpxy};
 pub use limits::{Limits, Memory};
@@ -63,6 +67,7 @@ pub use media_url::{
 pub use problem::{Problem, Problems};
 pub use rtmp::Rtmp;
 pub use tcp::Tcp;
+pub use tls::{Tls, TlsCertificate, TlsVersion};
 pub use ts::Ts;
 
 use serde::Serialize;
@@ -81,10 +86,14 @@ pub struct Config {
     pub rtmp: Rtmp,
     /// `[http]`
     pub http: Http,
+    /// `[hls]`
+    pub hls: Hls,
     /// `[ts]`
     pub ts: Ts,
     /// `[tcp]`
     pub tcp: Tcp,
+    /// `[tls]`
+    pub tls: Tls,
     /// `[admin]`
     pub admin: Admin,
     /// `[logging]`
@@ -105,5 +114,13 @@ impl Config {
         let applications = &self.applications;
         let default = || (!applications.strict).then_some(&applications.default);
         applications.named.get(name).or_else(default)
+    }
+
+    /// Whether any listener speaks TLS.
+    pub fn uses_tls(&self) -> bool {
+        let Config { rtmp, http, ts, iptv, admin, .. } = self;
+        let media = [&rtmp.listen, &http.listen, &ts.listen, &iptv.udpxy.listen];
+        media.into_iter().flatten().any(|listener| listener.tls)
+            || (admin.tls && admin.listen.is_some())
     }
 }

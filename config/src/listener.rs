@@ -9,7 +9,7 @@ use crate::document::quoted;
 use crate::section::{Section, Value};
 
 /// One listening address. In the file either the address alone or
-/// `{ address = "...", cores = [0, 1] }`.
+/// `{ address = "...", tls = true, cores = [0, 1] }`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listener {
     /// Address and port; port 0 lets the kernel choose. An IPv6 address takes no IPv4 traffic.
@@ -17,6 +17,8 @@ pub struct Listener {
     /// Indexes into the data cores (not CPU ids), without repetition, of the cores that accept
     /// here. Empty: all of them.
     pub cores: Vec<usize>,
+    /// Whether TLS is spoken here, as `[tls]` says.
+    pub tls: bool,
 }
 
 impl Listener {
@@ -28,12 +30,14 @@ impl Listener {
 
     fn read(value: &Value<'_>) -> Option<Listener> {
         if value.node.table().is_none() {
-            return Some(Listener { address: address(value)?, cores: Vec::new() });
+            return Some(Listener { address: address(value)?, cores: Vec::new(), tls: false });
         }
         value.section(|section| {
             let address = section.value("address");
-            let cores = section.optional("cores");
-            Some(Listener { address: self::address(&address?)?, cores: read_cores(cores) })
+            let cores = read_cores(section.optional("cores"));
+            let tls = section.optional("tls").and_then(|value| value.boolean());
+            let address = self::address(&address?)?;
+            Some(Listener { address, cores, tls: tls.unwrap_or_default() })
         })
     }
 }
@@ -59,11 +63,12 @@ pub(crate) fn address(value: &Value<'_>) -> Option<SocketAddr> {
 
 impl Serialize for Listener {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if self.cores.is_empty() {
+        if self.cores.is_empty() && !self.tls {
             return self.address.serialize(serializer);
         }
-        let mut table = serializer.serialize_struct("Listener", 2)?;
+        let mut table = serializer.serialize_struct("Listener", 3)?;
         table.serialize_field("address", &self.address)?;
+        table.serialize_field("tls", &self.tls)?;
         table.serialize_field("cores", &self.cores)?;
         table.end()
     }

@@ -13,7 +13,8 @@ use crate::problem::{Problem, Problems, Report, Source};
 use crate::section::Section;
 use crate::syntax;
 use crate::{
-    Admin, Applications, Channel, Config, Cores, Http, Iptv, Limits, Logging, Memory, Rtmp, Tcp, Ts,
+    Admin, Applications, Channel, Config, Cores, Hls, Http, Iptv, Limits, Logging, Memory, Rtmp,
+    Tcp, Tls, Ts,
 };
 
 const SHIPPED_TEXT: &str = include_str!("../corelay.toml");
@@ -87,8 +88,10 @@ impl Config {
             memory: section.section("memory", Memory::read),
             rtmp: section.section("rtmp", Rtmp::read),
             http: section.section("http", Http::read),
+            hls: section.section("hls", Hls::read),
             ts: section.section("ts", Ts::read),
             tcp: section.section("tcp", Tcp::read),
+            tls: section.section("tls", Tls::read),
             admin: section.section("admin", Admin::read),
             logging: section.section("logging", Logging::read),
             applications: section.section("applications", Applications::read),

@@ -40,7 +40,7 @@ fn value() -> impl Strategy<Value = String> {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(|v| format!("[{}]", v.join(", "))),
             prop::collection::vec(inner, 0..3).prop_map(|v| {
-                let keys = ["address", "cores", "min_ms"].iter().zip(v);
+                let keys = ["address", "tls", "cores"].iter().zip(v);
                 let pairs: Vec<String> = keys.map(|(k, v)| format!("{k} = {v}")).collect();
                 format!("{{ {} }}", pairs.join(", "))
             }),
@@ -68,6 +68,18 @@ fn channel_value() -> impl Strategy<Value = String> {
     ]
 }
 
+const GROUP_KEYS: [&str; 3] = ["name", "members", "bananas"];
+
+/// Values of the keys of a group, many of them right for one.
+fn group_value() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "(live|a/b)/[ab*]{1,2}".prop_map(|name| format!("{name:?}")),
+        prop::collection::vec("[ab*]{1,2}", 0..4).prop_map(|names| format!("{names:?}")),
+        prop::collection::vec("(live|a)/[a*]?", 0..3).prop_map(|names| format!("{names:?}")),
+        value(),
+    ]
+}
+
 /// The lines of the shipped file that are not comments.
 fn shipped_lines() -> Vec<String> {
     let lines = Config::default_text().lines().filter(|line| !line.starts_with('#'));
@@ -89,7 +101,7 @@ proptest! {
 
     #[test]
     fn random_values_of_known_keys_never_panic(
-        values in prop::collection::vec((0..100_usize, value()), 1..8),
+        values in prop::collection::vec((0..300_usize, value()), 1..8),
     ) {
         let mut lines = shipped_lines();
         for (index, value) in values {
@@ -120,8 +132,38 @@ proptest! {
     }
 
     #[test]
+    fn random_groups_and_certificates_never_panic(
+        groups in prop::collection::vec((0..GROUP_KEYS.len(), group_value()), 0..9),
+        certificates in prop::collection::vec((value(), value(), 0..3_usize), 0..4),
+        admin in any::<bool>(),
+    ) {
+        let certificate = |(certificate, key, keys): &(String, String, usize)| {
+            let pairs = [format!("certificate = {certificate}"), format!("key = {key}")];
+            format!("{{ {} }}", pairs[..*keys].join(", "))
+        };
+        let list: Vec<String> = certificates.iter().map(certificate).collect();
+        let mut text = format!("tls.certificates = [{}]\nadmin.tls = {admin}\n", list.join(", "));
+        let mut written = Vec::new();
+        for (key, value) in groups {
+            if written.is_empty() || written.contains(&key) {
+                text += "[[hls.group]]\n";
+                written.clear();
+            }
+            written.push(key);
+            text += &format!("{} = {value}\n", GROUP_KEYS[key]);
+        }
+        if let Ok(config) = survive(&text) {
+            for name in ["a", "b", "ab", "abab", "*", ""] {
+                for member in config.hls_members("live", name) {
+                    prop_assert!(config.hls_group_of("live", &member).is_some(), "{member}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn the_shipped_file_with_a_part_cut_out_never_panics(
-        start in 0..20_000_usize,
+        start in 0..45_000_usize,
         length in 0..200_usize,
     ) {
         let text = Config::default_text();

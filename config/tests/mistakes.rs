@@ -282,6 +282,194 @@ fn an_origin_cannot_smuggle_a_header() {
     assert_eq!(problems("[http]\nallow_origin = \"http://tv:8000\"\n"), "no problem");
 }
 
+/// Asserts the one problem of a group that has these members, and this name in the application live.
+#[track_caller]
+fn assert_group_problem(name: &str, members: &str, expected: &str) {
+    assert_problems(
+        &format!("[[hls.group]]\nname = \"live/{name}\"\nmembers = {members}\n"),
+        &[expected],
+    );
+}
+
+#[test]
+fn a_group_has_a_name_and_members() {
+    const NAME: &str = "write APP/NAME, as in \"live/news\" or \"live/*\"";
+    assert_problems(
+        "[[hls.group]]\nmembers = [\"a\"]\n[[hls.group]]\nname = \"news\"\nmember = [\"a\"]\n\
+         [[hls.group]]\nname = \"*/news\"\nmembers = [\"a\"]\n",
+        &[
+            "1:1: hls.group[0].name: is missing; add `name = ...`",
+            "3:1: hls.group[1].members: is missing; add `members = ...`",
+            &format!("4:8: hls.group[1].name: \"news\" is not a stream; {NAME}"),
+            "5:1: hls.group[1].member: unknown key; did you mean `members`?",
+            &format!("7:8: hls.group[2].name: the application \"*\" has a `*`; {NAME}"),
+        ],
+    );
+    assert_problems(
+        "[hls.group]\nname = \"live/news\"\n",
+        &["1:1: hls.group: expected an array, found a table; write each group below a line \
+           `[[hls.group]]` of its own"],
+    );
+    assert_group_problem(
+        "*_*",
+        "[\"*\"]",
+        "2:8: hls.group[0].name: \"*_*\" has more than one `*`; write one, or none",
+    );
+    assert_group_problem(
+        "news",
+        "[]",
+        "3:11: hls.group[0].members: 0 names are not a group; write 1 to 32",
+    );
+}
+
+#[test]
+fn the_members_of_a_group_are_streams_of_its_application() {
+    for (name, member, problem) in [
+        (
+            "news",
+            "live/news_720",
+            "members are streams of the application \"live\" anyway; write \"news_720\"",
+        ),
+        (
+            "news",
+            "vod/news",
+            "\"vod/news\" is not the name of a stream; write the name of a stream, as in \
+             \"news_720\" or \"*_720\"",
+        ),
+        (
+            "news",
+            "",
+            "\"\" is not the name of a stream; write the name of a stream, as in \"news_720\" or \
+             \"*_720\"",
+        ),
+        (
+            "*",
+            "news_720",
+            "\"news_720\" has no `*`, but the name of the group has one; write it in both or in none",
+        ),
+        (
+            "news",
+            "*_720",
+            "\"*_720\" has a `*`, but the name of the group has none; write it in both or in none",
+        ),
+        ("*", "*_*", "\"*_*\" has more than one `*`; write one, or none"),
+    ] {
+        let expected = format!("3:12: hls.group[0].members[0]: {problem}");
+        assert_group_problem(name, &format!("[{member:?}]"), &expected);
+    }
+    assert_group_problem(
+        "news",
+        "[\"a\", \"a\"]",
+        "3:17: hls.group[0].members[1]: \"a\" is named twice; name each stream once",
+    );
+}
+
+#[test]
+fn groups_have_names_of_their_own_and_served_applications() {
+    let group = "[[hls.group]]\nname = \"live/news\"\nmembers = [\"a\"]\n";
+    assert_problems(
+        &format!("{group}{group}"),
+        &[
+            "5:8: hls.group[1].name: \"live/news\" is hls.group[0].name already; give each group its \
+           own name",
+        ],
+    );
+    assert_problems(
+        &format!("applications.strict = true\n{group}"),
+        &["3:8: hls.group[0].name: the application \"live\" is not served, as \
+           applications.strict is true; add a line [applications.named.\"live\"]"],
+    );
+}
+
+#[test]
+fn lengths_and_sizes_of_hls_fit_into_each_other() {
+    assert_problems(
+        "[hls]\nsegment_ms = 12000\npart_ms = 100\n\
+         form = \"mp4\"\n",
+        &[
+            "2:14: hls.segment_ms: 12000 is above hls.segment_ms_max, which is 10000; use at most \
+             10000, or raise hls.segment_ms_max",
+            "3:11: hls.part_ms: 100 is too small; use 200 to 2000 milliseconds",
+            "4:8: hls.form: \"mp4\" is not one of the choices; did you mean \"fmp4\"? The choices \
+             are \"auto\" or \"ts\" or \"fmp4\"",
+        ],
+    );
+    assert_problems(
+        "[hls]\nsegment_ms = 600\npart_ms = 601\nsegment_bytes_max = \"2 MiB\"\n",
+        &[
+            "3:11: hls.part_ms: 601 is above hls.segment_ms, which is 600; use at most 600, or \
+             raise hls.segment_ms",
+            "4:21: hls.segment_bytes_max: \"2 MiB\" is below rtmp.message_bytes_max, which is \
+             \"4 MiB\"; use at least \"4 MiB\", or lower rtmp.message_bytes_max",
+        ],
+    );
+}
+
+#[test]
+fn encryption_has_a_key_and_no_parts() {
+    assert_problems(
+        "[hls]\nkey = \"hls.key\"\nlow_latency = true\n",
+        &["2:7: hls.key: hls.key and hls.low_latency do not go together: parts are not \
+           encrypted; leave one of them out"],
+    );
+    assert_problems(
+        "[hls]\nkey_uri = \"https://keys.example.net\"\n",
+        &["2:11: hls.key_uri: there is no hls.key for it; name the file of the key, or write \"\""],
+    );
+    assert_problems(
+        "[hls]\nkey = \"hls.key\"\nkey_uri = \"a\\\",IV=0\"\n",
+        &["3:11: hls.key_uri: \"a\\\",IV=0\" is not a URL; write a URL, as in \
+           \"https://keys.example.net/news\", or \"\" to let the server serve it"],
+    );
+}
+
+#[test]
+fn a_listener_with_tls_has_a_certificate() {
+    const MISSING: &str = "tls.certificates names no certificate for it; name one; `corelay cert` \
+                           makes one for tests";
+    assert_problems(
+        "[rtmp]\nlisten = [\"0.0.0.0:1935\", { address = \"0.0.0.0:1936\", tls = true }]\n\
+         [admin]\ntls = true\n",
+        &[&format!("2:61: rtmp.listen[1].tls: {MISSING}"), &format!("4:7: admin.tls: {MISSING}")],
+    );
+    assert_problems(
+        "[http]\nlisten = [{ address = \"0.0.0.0:8443\", tls = 1 }]\n",
+        &[
+            "2:45: http.listen[0].tls: expected a boolean, found the integer 1; write true or false, \
+           without quotes",
+        ],
+    );
+}
+
+#[test]
+fn a_certificate_is_two_files() {
+    assert_problems(
+        "[tls]\ncertificates = [{ certificate = \"c.pem\" }, { certificate = \"\", key = 5 }, \
+         \"c.pem\"]\n",
+        &[
+            "2:17: tls.certificates[0].key: is missing; add `key = ...`",
+            "2:60: tls.certificates[1].certificate: is empty; write the path of a PEM file",
+            "2:70: tls.certificates[1].key: expected a string, found the integer 5; write the path \
+             of a PEM file",
+            "2:75: tls.certificates[2]: expected a table, found the string \"c.pem\"; write it as \
+             `[tls.certificates[2]]` with its keys below",
+        ],
+    );
+    assert_problems(
+        "[tls]\ncertificates = \"c.pem\"\nversion_min = \"1.1\"\nhandshake_budget_us = 50\n\
+         reload_s = 3601\nclient_ca = true\n",
+        &[
+            "2:16: tls.certificates: expected an array, found the string \"c.pem\"; write a list, as \
+             in [{ certificate = \"certificate.pem\", key = \"key.pem\" }]",
+            "3:15: tls.version_min: \"1.1\" is not one of the choices; use \"1.2\" or \"1.3\"",
+            "4:23: tls.handshake_budget_us: 50 is too small; use 100 to 100000 microseconds",
+            "5:12: tls.reload_s: 3601 is too large; use 0 to 3600 seconds",
+            "6:13: tls.client_ca: expected a string, found the boolean true; write the path of a PEM \
+             file, or \"\" to ask for no certificate",
+        ],
+    );
+}
+
 #[test]
 fn a_syntax_error_is_told_with_its_place_and_key() {
     assert_problems(

@@ -1,6 +1,10 @@
 //! What a file changes when it is laid over the defaults, and what it leaves alone.
 
-use corelay_config::{Config, Endpoint, Flush, Idle, Listener, Opening, Standby, Start, Takeover};
+use std::path::Path;
+
+use corelay_config::{
+    Config, Endpoint, Flush, HlsForm, Idle, Listener, Opening, Standby, Start, Takeover, TlsVersion,
+};
 
 fn parse(text: &str) -> Config {
     Config::parse(text, "relay.toml").unwrap_or_else(|problems| panic!("{problems}"))
@@ -24,7 +28,7 @@ fn an_inline_table_merges_like_a_written_out_one() {
 fn a_list_replaces_the_default_list() {
     let config = parse("[http]\nlisten = [\"127.0.0.1:0\"]\n");
     let address = "127.0.0.1:0".parse().expect("an address");
-    assert_eq!(config.http.listen, [Listener { address, cores: vec![] }]);
+    assert_eq!(config.http.listen, [Listener { address, cores: vec![], tls: false }]);
 }
 
 #[test]
@@ -34,6 +38,61 @@ fn a_listener_may_name_its_cores() {
     );
     assert_eq!(config.rtmp.listen[0].cores, [2]);
     assert_eq!(config.cores.data, [4, 5, 6]);
+}
+
+const CERTIFICATE: &str = "[tls]\ncertificates = [{ certificate = \"c.pem\", key = \"k.pem\" }]\n";
+
+#[test]
+fn a_listener_speaks_tls_when_it_says_so() {
+    let plain = parse(CERTIFICATE);
+    assert!(!plain.uses_tls(), "a certificate alone opens nothing");
+    assert!(!plain.rtmp.listen[0].tls);
+
+    for listener in [
+        "[rtmp]\nlisten = [\"0.0.0.0:1935\", { address = \"0.0.0.0:1936\", tls = true }]\n",
+        "[http]\nlisten = [{ address = \"[::]:8443\", tls = true, cores = [0] }]\n",
+        "[ts]\nlisten = [{ address = \"127.0.0.1:0\", tls = true }]\n",
+        "[iptv.udpxy]\nlisten = [{ address = \"127.0.0.1:0\", tls = true }]\n",
+        "[admin]\ntls = true\n",
+    ] {
+        assert!(parse(&format!("{CERTIFICATE}{listener}")).uses_tls(), "{listener}");
+    }
+    let said_no = "[rtmp]\nlisten = [{ address = \"0.0.0.0:1936\", tls = false }]\n";
+    assert!(!parse(said_no).uses_tls());
+    // An API that is switched off needs no certificate.
+    assert!(!parse("[admin]\nlisten = \"\"\ntls = true\n").uses_tls());
+}
+
+#[test]
+fn certificates_stay_in_the_order_of_the_file() {
+    let tls = parse(
+        "[tls]\nversion_min = \"1.3\"\nclient_ca = \"ca.pem\"\n\
+         certificates = [{ certificate = \"a.pem\", key = \"a.key\" }, \
+         { key = \"b.key\", certificate = \"/etc/b.pem\" }]\n",
+    )
+    .tls;
+    let paths: Vec<_> = tls.certificates.iter().map(|c| (&*c.certificate, &*c.key)).collect();
+    let path = |text| Path::new(text);
+    assert_eq!(paths, [(path("a.pem"), path("a.key")), (path("/etc/b.pem"), path("b.key"))]);
+    assert_eq!(tls.version_min, TlsVersion::V13);
+    assert!(tls.version_min > Config::shipped().tls.version_min);
+    assert_eq!(tls.client_ca.as_deref(), Some(path("ca.pem")));
+    assert_eq!(Config::shipped().tls.client_ca, None);
+}
+
+#[test]
+fn hls_takes_what_the_file_says_of_it() {
+    let hls = parse(
+        "[hls]\nform = \"fmp4\"\nkey = \"hls.key\"\nkey_uri = \"https://keys/news?a=b\"\n\
+         [[hls.group]]\nname = \"live/news\"\nmembers = [\"news_1080\"]\n",
+    )
+    .hls;
+    assert_eq!(hls.form, HlsForm::Fmp4);
+    assert_eq!(hls.key.as_deref(), Some(Path::new("hls.key")));
+    assert_eq!(hls.key_uri, "https://keys/news?a=b");
+    assert_eq!((hls.groups[0].app.as_str(), hls.groups[0].name.as_str()), ("live", "news"));
+    assert_eq!((Config::shipped().hls.key, Config::shipped().hls.groups), (None, vec![]));
+    assert_eq!(hls.segment_ms, Config::shipped().hls.segment_ms);
 }
 
 #[test]

@@ -32,7 +32,7 @@ fn the_shipped_file_parses_without_a_problem() {
 #[test]
 fn every_field_stands_in_the_shipped_file_and_every_key_there_is_a_field() {
     let fields = keys_of(&Config::shipped().dump());
-    assert!(fields.len() > 60, "{fields:?}");
+    assert!(fields.len() > 110, "{fields:?}");
     assert_eq!(fields, keys_of(Config::default_text()));
 }
 
@@ -50,8 +50,20 @@ fn the_dump_parses_back_to_the_same_configuration() {
         logs_bytes_max = 20_000_001
         [rtmp]
         listen = [{ address = "127.0.0.1:0", cores = [1] }, "[::1]:1935"]
+        [http]
+        listen = [{ address = "127.0.0.1:0", tls = true }, { address = "[::1]:0", tls = false }]
+        [hls]
+        form = "ts"
+        key = "/etc/corelay/hls.key"
+        key_uri = "https://keys.example.net/?a=b"
+        group = [{ name = "a.b/*", members = ["*", "*_720"] }, { name = "c/d", members = ["e"] }]
+        [tls]
+        certificates = [{ certificate = "c.pem", key = "k.pem" }]
+        version_min = "1.3"
+        client_ca = "ca.pem"
         [admin]
         listen = ""
+        tls = true
         [logging]
         format = "json"
         file = "/var/log/\"relay\".log"
@@ -73,6 +85,7 @@ fn the_dump_parses_back_to_the_same_configuration() {
         [[channel]]
         name = "a.b/sport"
         output = ["tcp://[::1]:9999"]
+        [applications.named.c]
         [applications.named."a.b"]
         publish = false
         takeover = "first_wins"
@@ -147,7 +160,7 @@ fn the_range_that_a_comment_states_is_the_range_that_is_checked() {
         let below = key.problem_with(&beyond(low, -1)).unwrap_or_default();
         assert!(below.contains(&format!("use {} to", written(low))), "{}: {below}", key.key);
     }
-    assert!(ranges > 45, "only {ranges} keys state a range");
+    assert!(ranges > 80, "only {ranges} keys state a range");
 }
 
 /// The number `text`, which may have a unit, plus `step`.
@@ -170,12 +183,14 @@ fn the_examples_in_the_comments_are_valid() {
     let config = Config::parse(&text.join("\n"), "example").expect("no problem");
     assert!(config.applications.named.contains_key("studio"));
 
-    // A channel has no line of its own in the file: its keys are those of the examples.
-    let channels = text.join("\n").parse::<Table>().expect("valid TOML")["channel"].to_string();
+    // Channels and groups have no line of their own in the file: their keys are those of the examples.
+    let examples = text.join("\n").parse::<Table>().expect("valid TOML");
     let dump = config.dump().parse::<Table>().expect("valid TOML");
-    let fields = dump["channel"][0].as_table().expect("a table");
-    for key in fields.keys() {
-        assert!(channels.contains(&format!("{key} = ")), "{key} is in no example");
-        assert!(Config::default_text().contains(key.as_str()), "{key} is not described");
+    for list in [|t: &Table| t["channel"].clone(), |t: &Table| t["hls"]["group"].clone()] {
+        let written = list(&examples).to_string();
+        for key in list(&dump)[0].as_table().expect("a table").keys() {
+            assert!(written.contains(&format!("{key} = ")), "{key} is in no example");
+            assert!(Config::default_text().contains(key.as_str()), "{key} is not described");
+        }
     }
 }

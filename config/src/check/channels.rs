@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
-use super::Checker;
+use super::{Checker, served};
 use crate::Config;
 use crate::channel::{Channel, Opening};
 use crate::document::Path;
@@ -23,7 +23,7 @@ pub(super) fn channels(config: &Config, checker: &Checker<'_>) {
             let what = format!("\"{}/{}\" is {earlier} already", name.0, name.1);
             checker.refuse(&[&at.key("name"), &earlier], what, "give each channel its own name");
         }
-        application(config, channel, &at, checker);
+        served(config, &channel.app, &at.key("name"), checker);
         ends(channel, &at, checker);
         inputs(channel, &at, checker);
         outputs(channel, &at, &mut targets, checker);
@@ -36,16 +36,6 @@ fn count(config: &Config, list: &Path, checker: &Checker<'_>) {
         let streams_max = Path::of(&["limits", "streams_max"]);
         let what = format!("{count} channels are above {streams_max}, which is {most}");
         checker.refuse(&[list, &streams_max], what, "raise limits.streams_max");
-    }
-}
-
-/// The stream of an application that is not served could not be watched.
-fn application(config: &Config, channel: &Channel, at: &Path, checker: &Checker<'_>) {
-    if config.application(&channel.app).is_none() {
-        let app = &channel.app;
-        let what = format!("the application {app:?} is not served, as applications.strict is true");
-        let remedy = format!("add a line [applications.named.{app:?}]");
-        checker.refuse(&[&at.key("name"), &Path::of(&["applications"])], what, &remedy);
     }
 }
 
