@@ -5,6 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use bytes::Bytes;
 use corelay_codecs::TrackFilter;
 
+use super::hls_request::HlsRequest;
+
 /// What the driver of a session must know or decide.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
@@ -12,6 +14,9 @@ pub enum Event {
     Play(PlayRequest),
     /// A viewer asks for what is sent to a group. Answer with `accept_play` or `reject_play`.
     Relay(RelayRequest),
+    /// A player asks for a playlist, or for what one names. Answer with `respond`,
+    /// `respond_prepared` or `reject_hls`.
+    Hls(HlsRequest),
     /// A client asks what is being relayed. Answer with `answer`.
     Status {
         /// A HEAD request: the body of the answer is left out.

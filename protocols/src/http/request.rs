@@ -1,17 +1,24 @@
 //! One request head: found, parsed and checked (RFC 9112 2 to 7).
 //!
+//! Cost: a head that has come whole is read where it lies, in one pass, without an allocation.
+//!
 //! Invariants
 //! - How long the request is, is never guessed: what RFC 9112 6.3 leaves open to two readings
 //!   (several lengths, a length beside a transfer coding) is refused, so no proxy in front can be
 //!   misled.
 
+use std::mem::MaybeUninit;
+
 use httparse::{EMPTY_HEADER, Header};
-use smallvec::{SmallVec, smallvec};
 
 use super::error::{Error, Refusal};
 use super::settings::Settings;
 use super::target::split_authority;
 use super::websocket::handshake::Upgrade;
+
+mod fields;
+
+use fields::{Fields, checked_host};
 
 /// The methods that are told apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +53,11 @@ pub(super) struct Request<'a> {
     pub(super) user_agent: &'a [u8],
     pub(super) origin: &'a [u8],
     pub(super) forwarded_for: Option<&'a [u8]>,
+    /// Empty if none; the first of several, as for the fields below.
+    pub(super) accept_encoding: &'a [u8],
+    pub(super) if_none_match: &'a [u8],
+    pub(super) if_range: &'a [u8],
+    pub(super) range: Option<&'a [u8]>,
 }
 
 /// The content of a request, as its head announces it (RFC 9112 6.3).
@@ -78,13 +90,27 @@ impl<'a> Request<'a> {
     /// 400, 411, 413, 414, 431, 501 or 505 with what is wrong. All of them end the connection,
     /// because where the next request starts is not certain any more.
     pub(super) fn parse(head: &'a [u8], settings: &Settings) -> Result<Self, Refusal> {
-        let mut headers: SmallVec<[Header<'a>; 64]> = smallvec![EMPTY_HEADER; settings.headers_max];
-        let mut parsed = httparse::Request::new(&mut headers);
-        match parsed.parse(head) {
+        let mut places = Places::new();
+        let mut parsed = httparse::Request::new(&mut []);
+        match parsed.parse_with_uninit_headers(head, places.of(settings)) {
             Ok(httparse::Status::Complete(length)) if length == head.len() => {}
             Ok(_) => return Err(Refusal::malformed(head.len(), "end of the request head")),
             Err(error) => return Err(explain(error, head, settings)),
         }
+        Self::check(&parsed, settings)
+    }
+
+    /// Parses the head at the front of `bytes`, if a good one is there, and says how long it is.
+    pub(super) fn parse_first(bytes: &'a [u8], settings: &Settings) -> Option<(Self, usize)> {
+        let mut places = Places::new();
+        let mut parsed = httparse::Request::new(&mut []);
+        let status = parsed.parse_with_uninit_headers(bytes, places.of(settings)).ok()?;
+        let httparse::Status::Complete(length) = status else { return None };
+        check_head(bytes.get(..length)?, settings).ok()?;
+        Self::check(&parsed, settings).ok().map(|request| (request, length))
+    }
+
+    fn check(parsed: &httparse::Request<'_, 'a>, settings: &Settings) -> Result<Self, Refusal> {
         let target = parsed.path.unwrap_or_default();
         if target.len() > settings.uri_bytes_max {
             return Err(uri_too_long(settings));
@@ -109,121 +135,32 @@ impl<'a> Request<'a> {
             user_agent: fields.user_agent,
             origin: fields.origin,
             forwarded_for: fields.forwarded_for,
+            accept_encoding: fields.accept_encoding.unwrap_or_default(),
+            if_none_match: fields.if_none_match.unwrap_or_default(),
+            if_range: fields.if_range.unwrap_or_default(),
+            range: fields.range,
         })
     }
 }
 
-/// The fields that matter here, as they stand in the head.
-#[derive(Default)]
-struct Fields<'a> {
-    http_1_0: bool,
-    hosts: usize,
-    host: &'a [u8],
-    connection_close: bool,
-    connection_keep_alive: bool,
-    connection_upgrade: bool,
-    upgrade_websocket: bool,
-    websocket_key: Option<&'a [u8]>,
-    websocket_version: Option<&'a [u8]>,
-    content_length: Option<&'a [u8]>,
-    transfer_encoding: Option<&'a [u8]>,
-    expects_continue: bool,
-    user_agent: &'a [u8],
-    origin: &'a [u8],
-    forwarded_for: Option<&'a [u8]>,
+/// Where the parser puts the fields. Clearing the places first would cost as much as parsing.
+struct Places<'a> {
+    few: [MaybeUninit<Header<'a>>; 64],
+    many: Vec<MaybeUninit<Header<'a>>>,
 }
 
-impl<'a> Fields<'a> {
-    fn collect(headers: &[Header<'a>], http_1_0: bool) -> Result<Self, Refusal> {
-        let mut fields = Self { http_1_0, ..Self::default() };
-        for header in headers {
-            fields.take(header.name, header.value)?;
+impl<'a> Places<'a> {
+    fn new() -> Self {
+        Self { few: [const { MaybeUninit::uninit() }; 64], many: Vec::new() }
+    }
+
+    /// As many as are accepted.
+    fn of(&mut self, settings: &Settings) -> &mut [MaybeUninit<Header<'a>>] {
+        if let Some(places) = self.few.get_mut(..settings.headers_max) {
+            return places;
         }
-        Ok(fields)
-    }
-
-    fn take(&mut self, name: &str, value: &'a [u8]) -> Result<(), Refusal> {
-        let is = |known: &str| name.eq_ignore_ascii_case(known);
-        if is("host") {
-            self.hosts += 1;
-            self.host = value;
-        } else if is("connection") {
-            self.connection_close |= has_token(value, "close");
-            self.connection_keep_alive |= has_token(value, "keep-alive");
-            self.connection_upgrade |= has_token(value, "upgrade");
-        } else if is("upgrade") {
-            self.upgrade_websocket |= has_token(value, "websocket");
-        } else if is("sec-websocket-key") {
-            once(&mut self.websocket_key, value, "Sec-WebSocket-Key twice")?;
-        } else if is("sec-websocket-version") {
-            once(&mut self.websocket_version, value, "Sec-WebSocket-Version twice")?;
-        } else if is("content-length") {
-            once(&mut self.content_length, value, "Content-Length twice")?;
-        } else if is("transfer-encoding") {
-            once(&mut self.transfer_encoding, value, "Transfer-Encoding twice")?;
-        } else if is("expect") {
-            self.expects_continue |= has_token(value, "100-continue");
-        } else if is("user-agent") {
-            self.user_agent = value;
-        } else if is("origin") {
-            self.origin = value;
-        } else if is("x-forwarded-for") {
-            self.forwarded_for = self.forwarded_for.or(Some(value));
-        }
-        Ok(())
-    }
-
-    /// The one host that HTTP/1.1 asks for (RFC 9112 3.2).
-    fn host(&self) -> Result<&'a str, Refusal> {
-        match self.hosts {
-            0 if self.http_1_0 => Ok(""),
-            0 => Err(Refusal::violation(400, "an HTTP/1.1 request without Host")),
-            1 => checked_host(self.host),
-            _ => Err(Refusal::violation(400, "Host twice")),
-        }
-    }
-
-    /// RFC 9112 9.3.
-    fn is_persistent(&self) -> bool {
-        let wanted = if self.http_1_0 { self.connection_keep_alive } else { true };
-        wanted && !self.connection_close
-    }
-
-    /// RFC 9112 6.3. Content that is only skipped has to be short and tell its length.
-    fn content(&self, method: Method) -> Result<Content, Refusal> {
-        let is_skipped = method != Method::Post;
-        match (self.transfer_encoding, self.content_length) {
-            (None, None) => Ok(Content::None),
-            (None, Some(length)) => {
-                let content = Content::Length(content_length(length)?);
-                if is_skipped && content.skippable_bytes().is_none() {
-                    return Err(Refusal::unsupported(413, "a request with content over 64 KiB"));
-                }
-                Ok(content)
-            }
-            (Some(_), Some(_)) => {
-                Err(Refusal::violation(400, "Content-Length beside Transfer-Encoding"))
-            }
-            (Some(_), None) if self.http_1_0 => {
-                Err(Refusal::violation(400, "Transfer-Encoding in HTTP/1.0"))
-            }
-            (Some(coding), None) if coding.eq_ignore_ascii_case(b"chunked") && is_skipped => {
-                Err(Refusal::unsupported(411, "a chunked request; a Content-Length is needed"))
-            }
-            (Some(coding), None) if coding.eq_ignore_ascii_case(b"chunked") => Ok(Content::Chunked),
-            (Some(_), None) => {
-                Err(Refusal::unsupported(501, "a transfer coding other than chunked"))
-            }
-        }
-    }
-
-    /// HTTP/1.0 cannot be upgraded (RFC 9110 7.8).
-    fn upgrade(&self) -> Option<Upgrade<'a>> {
-        (self.upgrade_websocket && !self.http_1_0).then_some(Upgrade {
-            connection: self.connection_upgrade,
-            key: self.websocket_key,
-            version: self.websocket_version,
-        })
+        self.many.resize_with(settings.headers_max, MaybeUninit::uninit);
+        &mut self.many
     }
 }
 
@@ -317,41 +254,6 @@ fn method(name: &str) -> Method {
         "POST" | "PUT" => Method::Post,
         _ => Method::Other,
     }
-}
-
-fn once<'a>(
-    field: &mut Option<&'a [u8]>,
-    value: &'a [u8],
-    rule: &'static str,
-) -> Result<(), Refusal> {
-    match field.replace(value) {
-        None => Ok(()),
-        Some(_) => Err(Refusal::violation(400, rule)),
-    }
-}
-
-/// Digits only: no sign, no list, no space (RFC 9110 8.6).
-fn content_length(value: &[u8]) -> Result<u64, Refusal> {
-    std::str::from_utf8(value)
-        .ok()
-        .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))
-        .and_then(|text| text.parse().ok())
-        .ok_or(Refusal::violation(400, "a Content-Length that is not a number"))
-}
-
-/// The characters of RFC 3986 3.2.2 and 3.2.3; it stands in replies and log lines.
-fn checked_host(host: &[u8]) -> Result<&str, Refusal> {
-    let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(byte);
-    std::str::from_utf8(host)
-        .ok()
-        .filter(|host| host.as_bytes().iter().all(allowed))
-        .ok_or(Refusal::violation(400, "a Host with characters that no host has"))
-}
-
-/// True when a comma-separated list holds `token` (RFC 9110 5.6.1).
-fn has_token(list: &[u8], token: &str) -> bool {
-    list.split(|byte| *byte == b',')
-        .any(|item| item.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
 }
 
 fn uri_too_long(settings: &Settings) -> Refusal {

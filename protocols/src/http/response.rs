@@ -79,7 +79,8 @@ pub(super) fn preflight_fields(settings: &Settings) -> &'static str {
         concat!(
             "Allow: GET, HEAD, OPTIONS\r\n",
             "Access-Control-Allow-Methods: GET, HEAD, OPTIONS\r\n",
-            "Access-Control-Allow-Headers: *, Authorization\r\n",
+            // Range by name, too, for televisions with browsers that do not know the wildcard.
+            "Access-Control-Allow-Headers: *, Authorization, Range\r\n",
             "Access-Control-Max-Age: 86400\r\n",
         )
     }
@@ -112,13 +113,15 @@ pub(super) fn cross_domain_policy(settings: &Settings) -> Option<String> {
 /// told.
 pub(super) fn root_page(host: &str, settings: &Settings) -> String {
     let host = if host.is_empty() { "HOST:PORT" } else { host };
+    let (http, ws) = if settings.is_secure { ("https", "wss") } else { ("http", "ws") };
     let mut page = format!("{} live media over HTTP\n\n", settings.server_name);
+    page += &format!("{http}://{host}/APP/NAME.m3u8\n");
     for container in Container::ALL {
-        let extension = container.extension();
-        page += &format!("http://{host}/APP/NAME.{extension}\nws://{host}/APP/NAME.{extension}\n");
+        let path = format!("{host}/APP/NAME.{}", container.extension());
+        page += &format!("{http}://{path}\n{ws}://{path}\n");
     }
     page += "\n?onlyAudio=1 or ?onlyVideo=1 leaves the other tracks out.\n\n";
-    page += &format!("http://{host}/udp/[SOURCE@]GROUP[:PORT]\nhttp://{host}/status\n\n");
+    page += &format!("{http}://{host}/udp/[SOURCE@]GROUP[:PORT]\n{http}://{host}/status\n\n");
     page + "POST or PUT to /APP/NAME.ts publishes a transport stream.\n"
 }
 
@@ -129,6 +132,8 @@ pub(super) fn reason(status: u16) -> &'static str {
         200 => "OK",
         201 => "Created",
         204 => "No Content",
+        206 => "Partial Content",
+        304 => "Not Modified",
         400 => "Bad Request",
         401 => "Unauthorized",
         403 => "Forbidden",
@@ -140,6 +145,7 @@ pub(super) fn reason(status: u16) -> &'static str {
         413 => "Content Too Large",
         414 => "URI Too Long",
         415 => "Unsupported Media Type",
+        416 => "Range Not Satisfiable",
         426 => "Upgrade Required",
         429 => "Too Many Requests",
         431 => "Request Header Fields Too Large",
@@ -154,7 +160,7 @@ pub(super) fn reason(status: u16) -> &'static str {
 }
 
 /// The status line and the fields that every reply has.
-fn write_start(status: u16, settings: &Settings, out: &mut Vec<u8>) {
+pub(super) fn write_start(status: u16, settings: &Settings, out: &mut Vec<u8>) {
     put(out, &["HTTP/1.1 ", &status.to_string(), " ", reason(status), "\r\n"]);
     if !settings.server_name.is_empty() {
         put(out, &["Server: ", &settings.server_name, "\r\n"]);
@@ -168,7 +174,7 @@ fn connection(keep_alive: bool) -> &'static str {
     if keep_alive { "keep-alive" } else { "close" }
 }
 
-fn put(out: &mut Vec<u8>, parts: &[&str]) {
+pub(super) fn put(out: &mut Vec<u8>, parts: &[&str]) {
     parts.iter().for_each(|part| out.extend_from_slice(part.as_bytes()));
 }
 

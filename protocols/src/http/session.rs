@@ -7,8 +7,11 @@
 //!    |   `-- reply ---.        |  | accept_publish               v            |
 //!    +----------------+--------'  |                           Closing --------'
 //!    |    reject_*, answer, HEAD  v        content complete
-//!    |                        Publishing ------------------> Published
+//!    |    respond_prepared    Publishing ------------------> Published
 //!    `---------------------------- finish_publish ---------------'
+//!
+//!          finish_response               respond
+//! Request <--------------- Responding <----------- Asked
 //! ```
 
 use std::mem;
@@ -19,6 +22,7 @@ use bytes::Bytes;
 use super::content::ContentReader;
 use super::error::{Error, Refusal};
 use super::event::Event;
+use super::output::Output;
 use super::response::{self, Reply};
 use super::settings::Settings;
 use super::websocket::FrameReader;
@@ -26,9 +30,10 @@ use crate::session::{Millis, Session as Contract};
 
 mod frames;
 mod head;
+mod hls;
 mod play;
 mod publish;
-mod respond;
+mod route;
 
 use play::Question;
 
@@ -44,6 +49,9 @@ use play::Question;
 ///   [`Transport::Http`](super::Transport::Http); for
 ///   [`Transport::WebSocket`](super::Transport::WebSocket) each run of them behind a
 ///   [`frame_header`](super::websocket::frame_header).
+/// - [`Event::Hls`] by [`respond`](Self::respond), whose body the driver sends up to
+///   [`finish_response`](Self::finish_response); by [`respond_prepared`](Self::respond_prepared);
+///   or by [`reject_hls`](Self::reject_hls). The session has no opinion on how long either lasts.
 /// - [`Event::Status`] by [`answer`](Self::answer).
 /// - [`Event::Publish`] by [`accept_publish`](Self::accept_publish) or
 ///   [`reject_publish`](Self::reject_publish). Then [`Event::Body`] comes any number of times, and
@@ -70,7 +78,7 @@ pub struct Session {
     body: Vec<u8>,
     body_ended: bool,
     closed: bool,
-    output: Vec<u8>,
+    output: Output,
     /// Replies in `output`.
     replies_queued: usize,
     /// The next reply is the last.
@@ -84,6 +92,10 @@ enum State {
     Request,
     /// A request waits for the driver's answer.
     Asked(Asked),
+    /// The body of a response is being sent. The connection goes on after it, or not.
+    Responding {
+        keep_alive: bool,
+    },
     /// What is published comes in.
     Publishing(Publishing),
     /// What was published is complete, and the driver's answer is awaited. The connection goes on
@@ -171,7 +183,7 @@ impl Contract for Session {
 
     fn poll_output(&mut self) -> Option<Bytes> {
         self.replies_queued = 0;
-        (!self.output.is_empty()).then(|| mem::take(&mut self.output).into())
+        self.output.take()
     }
 
     /// `Millis(0)` means at once: an answer without a time has left work behind.
@@ -201,7 +213,7 @@ impl Session {
             body: Vec::new(),
             body_ended: false,
             closed: false,
-            output: Vec::new(),
+            output: Output::default(),
             replies_queued: 0,
             last_reply: false,
             discarded_bytes: 0,
@@ -234,7 +246,7 @@ impl Session {
 
     fn has_backlog(&self) -> bool {
         match self.state {
-            State::Asked(_) | State::Published { .. } => false,
+            State::Asked(_) | State::Responding { .. } | State::Published { .. } => false,
             State::Publishing(_) => self.has_input_ended || !self.pending.is_empty(),
             _ => !self.pending.is_empty(),
         }
@@ -247,7 +259,7 @@ impl Session {
                 State::Request => self.read_head(now, &mut input)?,
                 State::Asked(Asked { question: Question::Publish(_), .. })
                 | State::Published { .. } => self.hold_content(mem::take(&mut input))?,
-                State::Asked(_) => self.hold(mem::take(&mut input)),
+                State::Asked(_) | State::Responding { .. } => self.hold(mem::take(&mut input)),
                 State::Publishing(_) => self.read_content(&mut input)?,
                 State::WebSocket(_) | State::Closing(_) => self.read_frames(&mut input)?,
                 State::Streaming | State::Ended => self.discard(mem::take(&mut input)),
@@ -266,9 +278,9 @@ impl Session {
         self.discarded_bytes += input.len() as u64;
     }
 
-    /// Keeps what comes behind a play that is not answered yet. More than a head of it is dropped,
-    /// and the reply to the play becomes the last one, so that no request is answered out of its
-    /// turn.
+    /// Keeps what comes behind a request that is not answered yet. More than a head of it is
+    /// dropped, and the reply to the request becomes the last one, so that no request is answered
+    /// out of its turn.
     fn hold(&mut self, input: &[u8]) {
         let room = self.settings.header_bytes_max.saturating_sub(self.pending.len());
         if self.last_reply || input.len() > room {
@@ -280,14 +292,27 @@ impl Session {
     }
 
     fn reply_text(&mut self, status: u16, text: &str, head_only: bool, keep_alive: bool) {
+        let fields = response::fields_of(status);
+        self.reply_text_with(status, fields, text, head_only, keep_alive);
+    }
+
+    /// A line of text, with `fields` of its own.
+    fn reply_text_with(
+        &mut self,
+        status: u16,
+        fields: &str,
+        text: &str,
+        head_only: bool,
+        keep_alive: bool,
+    ) {
         let body = format!("{status} {}: {text}\n", response::reason(status));
-        let (media_type, fields) = (TEXT, response::fields_of(status));
+        let media_type = TEXT;
         self.reply(Reply { status, media_type, body: &body, fields, head_only, keep_alive });
     }
 
     fn reply(&mut self, reply: Reply<'_>) {
         let keep_alive = self.may_go_on(reply.keep_alive);
-        Reply { keep_alive, ..reply }.write(&self.settings, &mut self.output);
+        Reply { keep_alive, ..reply }.write(&self.settings, self.output.buffer());
         self.after_reply(keep_alive);
     }
 
@@ -317,7 +342,7 @@ impl Session {
         let body = format!("{} {}: {text}\n", refusal.status, response::reason(refusal.status));
         let (status, fields) = (refusal.status, response::fields_of(refusal.status));
         let reply = Reply { status, media_type: TEXT, body: &body, fields, ..LAST };
-        reply.write(&self.settings, &mut self.output);
+        reply.write(&self.settings, self.output.buffer());
         self.end();
         refusal.error
     }

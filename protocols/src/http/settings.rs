@@ -26,6 +26,8 @@ pub struct Settings {
     pub allow_origin: String,
     /// Value of the `Server` field; empty sends none.
     pub server_name: String,
+    /// The connection is one of TLS: URLs of this server begin with `https` and `wss`.
+    pub is_secure: bool,
 }
 
 impl Default for Settings {
@@ -40,6 +42,7 @@ impl Default for Settings {
             websocket_message_bytes_max: 64 << 10,
             allow_origin: "*".to_owned(),
             server_name: "corelay".to_owned(),
+            is_secure: false,
         }
     }
 }

@@ -4,22 +4,29 @@
 //! - Names that leave here are UTF-8, not empty, free of control characters, and no segment is `.`,
 //!   `..` or hides a slash: they are safe as stream names, log fields and parts of a file name.
 
+use std::borrow::Cow;
+
 use corelay_codecs::TrackFilter;
+use smallvec::SmallVec;
 
 use super::error::Refusal;
 use super::event::{Container, Scheme};
+use super::hls_request::{is_set, pairs};
+use super::hls_target::{self, HlsTarget, Place};
 use super::relay::{self, RelayTarget};
 use super::settings::Settings;
 
 /// What a request is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Target {
+pub(super) enum Target<'a> {
     /// `/`: the page that says what this server is.
     Root,
     /// `/crossdomain.xml`: Flash asks this before it reads from another host.
     CrossDomain,
     /// `/APP/NAME.EXTENSION`.
     Stream(StreamTarget),
+    /// A playlist of HTTP Live Streaming, or what one names.
+    Hls(HlsTarget<'a>),
     /// `/udp/GROUP`, `/rtp/GROUP`, and whatever stands below them; or what is wrong with the group.
     Relay(Result<RelayTarget, &'static str>),
     /// `/status`, `/status/`: what is being relayed.
@@ -41,6 +48,9 @@ pub(super) struct StreamTarget {
 /// Splits an absolute-form target into authority and origin-form (RFC 9112 3.2.2); other forms have
 /// no authority.
 pub(super) fn split_authority(target: &str) -> (Option<&str>, &str) {
+    if target.starts_with('/') {
+        return (None, target);
+    }
     let Some(rest) = strip_scheme(target) else { return (None, target) };
     let end = rest.find(['/', '?']).unwrap_or(rest.len());
     let (authority, path) = rest.split_at(end);
@@ -57,7 +67,7 @@ fn strip_scheme(target: &str) -> Option<&str> {
 /// # Errors
 /// 400 for a path that no URL has or that tries to leave its place, 414 for names that are too
 /// long.
-pub(super) fn parse(origin_form: &str, settings: &Settings) -> Result<Target, Refusal> {
+pub(super) fn parse<'a>(origin_form: &'a str, settings: &Settings) -> Result<Target<'a>, Refusal> {
     let (path, query) = origin_form.split_once('?').unwrap_or((origin_form, ""));
     let Some(path) = path.strip_prefix('/') else {
         return Err(Refusal::violation(400, "the request target is not a path"));
@@ -71,17 +81,25 @@ pub(super) fn parse(origin_form: &str, settings: &Settings) -> Result<Target, Re
         _ => {}
     }
     let (first, rest) = path.split_once('/').unwrap_or((path, ""));
-    match decode_segment(first)?.as_str() {
+    match decode_segment(first)?.as_ref() {
         "udp" => return parse_relay(Scheme::Udp, rest, query),
         "rtp" => return parse_relay(Scheme::Rtp, rest, query),
         "status" if rest.is_empty() => return Ok(Target::Status),
         _ => {}
     }
-    let segments = path.split('/').map(decode_segment).collect::<Result<Vec<_>, _>>()?;
-    parse_stream(&segments, query, settings)
+    let segments = path.split('/').map(decode_segment).collect::<Result<Segments<'_>, _>>()?;
+    match hls_target::parse(path, &segments, query, settings)? {
+        Place::Hls(target) => Ok(Target::Hls(target)),
+        Place::Nowhere => Ok(Target::Unknown),
+        Place::Elsewhere => parse_stream(&segments, query, settings),
+    }
 }
 
-fn parse_stream(segments: &[String], query: &str, settings: &Settings) -> Result<Target, Refusal> {
+fn parse_stream<'a>(
+    segments: &[Cow<'_, str>],
+    query: &str,
+    settings: &Settings,
+) -> Result<Target<'a>, Refusal> {
     let Some((last, app)) = segments.split_last() else { return Ok(Target::Unknown) };
     let Some((name, extension)) = last.rsplit_once('.') else { return Ok(Target::Unknown) };
     let Some(container) = Container::of_extension(extension) else { return Ok(Target::Unknown) };
@@ -92,18 +110,23 @@ fn parse_stream(segments: &[String], query: &str, settings: &Settings) -> Result
         return Err(Refusal::violation(400, "an empty, `.` or `..` stream name"));
     }
     let app = app.join("/");
-    let longest = app.len().max(name.len());
-    if longest > settings.name_bytes_max {
-        return Err(Refusal::limit(414, "name_bytes_max", longest, settings.name_bytes_max));
-    }
+    check_names(&app, name, settings)?;
     let (name, query, tracks) = (name.to_owned(), query.to_owned(), parse_tracks(query));
     Ok(Target::Stream(StreamTarget { app, name, query, container, tracks }))
 }
 
+pub(super) fn check_names(app: &str, name: &str, settings: &Settings) -> Result<(), Refusal> {
+    let longest = app.len().max(name.len());
+    if longest > settings.name_bytes_max {
+        return Err(Refusal::limit(414, "name_bytes_max", longest, settings.name_bytes_max));
+    }
+    Ok(())
+}
+
 /// Reads what stands below `/udp/` or `/rtp/`: a group, and behind it whatever a player appends.
-fn parse_relay(scheme: Scheme, path: &str, query: &str) -> Result<Target, Refusal> {
+fn parse_relay<'a>(scheme: Scheme, path: &str, query: &str) -> Result<Target<'a>, Refusal> {
     let place = match path.split('/').next().unwrap_or_default() {
-        "" => String::new(),
+        "" => Cow::Borrowed(""),
         segment => decode_segment(segment)?,
     };
     Ok(Target::Relay(relay::parse_place(&place).map(|(address, sources)| {
@@ -112,7 +135,11 @@ fn parse_relay(scheme: Scheme, path: &str, query: &str) -> Result<Target, Refusa
     })))
 }
 
-fn decode_segment(segment: &str) -> Result<String, Refusal> {
+fn decode_segment(segment: &str) -> Result<Cow<'_, str>, Refusal> {
+    let is_plain = segment.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'%');
+    if is_plain && !segment.is_empty() && !is_dots(segment) {
+        return Ok(Cow::Borrowed(segment));
+    }
     let decoded = percent_decode(segment)
         .ok_or(Refusal::violation(400, "a percent sign without two hexadecimal digits"))?;
     let decoded = String::from_utf8(decoded)
@@ -123,11 +150,11 @@ fn decode_segment(segment: &str) -> Result<String, Refusal> {
     if decoded.contains(|c: char| c == '/' || c.is_control()) {
         return Err(Refusal::violation(400, "an encoded slash or control character in the path"));
     }
-    Ok(decoded)
+    Ok(Cow::Owned(decoded))
 }
 
 /// True for the two names that mean a place relative to another (RFC 3986 3.3).
-fn is_dots(segment: &str) -> bool {
+pub(super) fn is_dots(segment: &str) -> bool {
     segment == "." || segment == ".."
 }
 
@@ -162,12 +189,12 @@ fn parse_tracks(query: &str) -> TrackFilter {
 
 /// True when the query holds `key`, `key=`, `key=1` or `key=true`; the last of several counts.
 fn has_flag(query: &str, key: &str) -> bool {
-    let mut pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-    let last = pairs.rfind(|(name, _)| name.eq_ignore_ascii_case(key));
-    last.is_some_and(|(_, value)| {
-        value.is_empty() || value == "1" || value.eq_ignore_ascii_case("true")
-    })
+    let last = pairs(query).rfind(|(name, _)| name.eq_ignore_ascii_case(key));
+    last.is_some_and(|(_, value)| is_set(value))
 }
+
+/// The segments of a path, decoded. Most paths have no more.
+type Segments<'a> = SmallVec<[Cow<'a, str>; 8]>;
 
 #[cfg(test)]
 mod tests {

@@ -1,12 +1,13 @@
 //! An HTTP connection whose client sends anything.
 //!
 //! Byte 0: bit 0 accepts or rejects what is asked, bit 1 chooses tight limits, bit 2 ends the input at
-//! last. Byte 1: the size of the pieces in which the rest arrives, 0 for one piece.
+//! last, bit 3 answers players with a prepared response. Byte 1: the size of the pieces in which the rest arrives, 0 for one piece.
 
 use std::net::IpAddr;
 
 use corelay_protocols::http::{
-    Container, Error, Event, PlayRequest, PublishRequest, RelayRequest, Session, Settings,
+    Coding, Container, Error, Event, HlsRequest, PlayRequest, Prepared, PublishRequest,
+    RelayRequest, Representation, Session, Settings,
 };
 use corelay_protocols::{Millis, Session as _};
 
@@ -19,7 +20,8 @@ pub fn run(data: &[u8]) {
     let whole = exchange(*mode, settings.clone(), input, input.len());
     let pieces = exchange(*mode, settings, input, usize::from(*piece_bytes));
     // Input behind a play is held up to a limit, so how much of it comes before the answer matters.
-    if whole.plays + whole.relays + whole.statuses == 0 || input.len() <= header_bytes_max {
+    let asked = whole.plays + whole.relays + whole.statuses + whole.hls;
+    if asked == 0 || input.len() <= header_bytes_max {
         assert_eq!(whole, pieces);
     }
     assert!(whole.output.is_empty() || whole.output.starts_with(b"HTTP/1.1 "));
@@ -33,6 +35,7 @@ struct Outcome {
     plays: usize,
     relays: usize,
     statuses: usize,
+    hls: usize,
     publishes: usize,
     body: Vec<u8>,
     closed: bool,
@@ -87,6 +90,15 @@ fn drain(session: &mut Session, mode: u8, outcome: &mut Outcome) {
                 outcome.statuses += 1;
                 session.answer(200, "text/plain", "nothing is relayed");
             }
+            Event::Hls(request) => {
+                check_hls(&request);
+                outcome.hls += 1;
+                if accepts {
+                    answer_hls(session, &request, mode & 8 != 0, &mut outcome.output);
+                } else {
+                    session.reject_hls(404, Some(1), "it is gone");
+                }
+            }
             Event::Publish(publish) => {
                 check_publish(&publish);
                 outcome.publishes += 1;
@@ -115,6 +127,24 @@ fn answer_play(session: &mut Session, accepts: bool) {
     } else {
         session.reject_play(404, "no such stream");
     }
+}
+
+/// Answers with [`BODY`], or the part of it that is wanted.
+fn answer_hls(session: &mut Session, request: &HlsRequest, is_prepared: bool, out: &mut Vec<u8>) {
+    let coding = if request.accepts_gzip { Coding::Gzip } else { Coding::Identity };
+    if is_prepared {
+        let representation = Representation { coding, ..MEDIA };
+        let prepared = Prepared::new(&representation, BODY, &Settings::default());
+        return session.respond_prepared(request, &prepared);
+    }
+    if let Some(range) = session.respond(request, &MEDIA) {
+        assert!(session.is_responding() && range.start < range.end && !request.head_only);
+        assert!(!request.is_current(MEDIA.etag));
+        out.extend_from_slice(&session.poll_output().expect("a head"));
+        out.extend_from_slice(&BODY[range.start as usize..range.end as usize]);
+        session.finish_response();
+    }
+    assert!(!session.is_responding());
 }
 
 fn settings(mode: u8) -> Settings {
@@ -148,6 +178,16 @@ fn check_relay(relay: &RelayRequest) {
     assert!(relay.sources.iter().all(fits), "{relay:?}");
 }
 
+fn check_hls(request: &HlsRequest) {
+    check_names(request.app(), request.name());
+    let is_safe = |c: char| c.is_ascii_graphic() && !matches!(c, '"' | '<' | '>' | '{' | '}');
+    assert!(request.passed_on().chars().all(is_safe), "{request:?}");
+    let is_id = |id: &str| id.len() <= 64 && id.chars().all(|c| c.is_ascii_graphic() && c != '"');
+    assert!(request.session().is_none_or(is_id), "{request:?}");
+    assert!(request.directives.part.is_none() || request.directives.msn.is_some());
+    assert!(!(request.head_only && request.range.is_some()));
+}
+
 fn check_names(app: &str, name: &str) {
     let full = format!("{app}/{name}");
     assert!(!name.contains('/') && !full.contains(char::is_control), "{full:?}");
@@ -156,3 +196,11 @@ fn check_names(app: &str, name: &str) {
 }
 
 const NOW: Millis = Millis(1);
+const BODY: &[u8] = b"#EXTM3U\n#EXT-X-VERSION:3\n";
+const MEDIA: Representation<'static> = Representation {
+    media_type: "video/mp2t",
+    length: BODY.len() as u64,
+    cache_control: "max-age=60",
+    etag: "a7",
+    coding: Coding::Fixed,
+};

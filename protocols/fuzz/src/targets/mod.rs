@@ -2,6 +2,8 @@
 
 pub mod chunk_reader;
 pub mod handshake;
+pub mod hls_packager;
+pub mod hls_presentation;
 pub mod http_client;
 pub mod http_request;
 pub mod rtmp_session;
@@ -14,6 +16,8 @@ pub type Target = (&'static str, fn(&[u8]));
 pub const ALL: &[Target] = &[
     ("chunk_reader", chunk_reader::run), //
     ("handshake", handshake::run),
+    ("hls_packager", hls_packager::run),
+    ("hls_presentation", hls_presentation::run),
     ("http_client", http_client::run),
     ("http_request", http_request::run),
     ("rtmp_session", rtmp_session::run),

@@ -18,7 +18,7 @@ impl Session {
                 if !closing {
                     let code = code.map(u16::to_be_bytes);
                     let payload = code.as_ref().map_or(&[][..], |code| code);
-                    write_frame(Opcode::Close, payload, &mut self.output);
+                    write_frame(Opcode::Close, payload, self.output.buffer());
                 }
                 self.finish();
             }
@@ -26,7 +26,7 @@ impl Session {
             Err(error) => {
                 if !closing {
                     let code = close_code_of(&error).to_be_bytes();
-                    write_frame(Opcode::Close, &code, &mut self.output);
+                    write_frame(Opcode::Close, &code, self.output.buffer());
                 }
                 self.end();
                 return Err(error);
@@ -40,14 +40,14 @@ impl Session {
     fn pong(&mut self, payload: &[u8]) {
         if self.replies_queued < REPLIES_QUEUED_MAX {
             self.replies_queued += 1;
-            write_frame(Opcode::Pong, payload, &mut self.output);
+            write_frame(Opcode::Pong, payload, self.output.buffer());
         }
     }
 
     pub(super) fn close(&mut self, code: u16) {
         match mem::replace(&mut self.state, State::Ended) {
             State::WebSocket(reader) => {
-                write_frame(Opcode::Close, &code.to_be_bytes(), &mut self.output);
+                write_frame(Opcode::Close, &code.to_be_bytes(), self.output.buffer());
                 self.state = State::Closing(reader);
                 self.timer = Some(Timer { wait: Wait::Close, at: None });
             }

@@ -19,6 +19,9 @@ impl Session {
             }
             self.begin_head(now);
         }
+        if self.head.is_empty() && self.read_whole_head(input)? {
+            return Ok(());
+        }
         let had = self.head.len();
         let room = self.settings.header_bytes_max.saturating_add(1).saturating_sub(had);
         let (taken, rest) = input.split_at(room.min(input.len()));
@@ -34,8 +37,20 @@ impl Session {
         }
         *input = input.get(head.len().saturating_sub(had)..).unwrap_or_default();
         let settings = Arc::clone(&self.settings);
-        let answered = Request::parse(&head, &settings).and_then(|request| self.respond(&request));
+        let answered = Request::parse(&head, &settings).and_then(|request| self.route(&request));
         answered.map_err(|refusal| self.fail(refusal))
+    }
+
+    /// Takes a good head that has come in one piece, as nearly all do, without gathering it first.
+    fn read_whole_head(&mut self, input: &mut &[u8]) -> Result<bool, Error> {
+        let settings = Arc::clone(&self.settings);
+        let front = input.get(..settings.header_bytes_max).unwrap_or(input);
+        let Some((request, length)) = Request::parse_first(front, &settings) else {
+            return Ok(false);
+        };
+        *input = input.get(length..).unwrap_or_default();
+        self.route(&request).map_err(|refusal| self.fail(refusal))?;
+        Ok(true)
     }
 
     fn begin_head(&mut self, now: Millis) {

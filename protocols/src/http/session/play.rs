@@ -24,6 +24,8 @@ pub(super) enum Question {
     },
     /// What is being relayed?
     Status,
+    /// What does this player get?
+    Hls,
     /// May this client publish?
     Publish(Box<Candidate>),
 }
@@ -38,24 +40,25 @@ impl Session {
         let Question::Play { container, accept_key } = asked.question else { return };
         if asked.head_only {
             let keep_alive = self.may_go_on(asked.keep_alive);
-            let (settings, output) = (&self.settings, &mut self.output);
+            let (settings, output) = (&self.settings, self.output.buffer());
             response::write_stream_head(container, keep_alive, settings, output);
             return self.after_reply(keep_alive);
         }
         if let Some(key) = accept_key {
-            response::write_upgrade(&key, &self.settings, &mut self.output);
+            let output = self.output.buffer();
+            response::write_upgrade(&key, &self.settings, output);
             if !body_prefix.is_empty() {
-                self.output.extend_from_slice(&frame_header(body_prefix.len()));
+                output.extend_from_slice(&frame_header(body_prefix.len()));
             }
             let reader = FrameReader::new(self.settings.websocket_message_bytes_max);
             self.state = State::WebSocket(Box::new(reader));
         } else {
-            let (settings, output) = (&self.settings, &mut self.output);
+            let (settings, output) = (&self.settings, self.output.buffer());
             response::write_stream_head(container, false, settings, output);
             self.discarded_bytes += mem::take(&mut self.pending).len() as u64;
             self.state = State::Streaming;
         }
-        self.output.extend_from_slice(body_prefix);
+        self.output.buffer().extend_from_slice(body_prefix);
         self.timer = None;
     }
 
@@ -100,8 +103,8 @@ impl Session {
     }
 
     /// Ends the session because the server stops: a stream as [`end_stream`](Self::end_stream)
-    /// does, with code 1001; a request that waits for its answer, or publishes, by 503; then
-    /// [`Event::Closed`].
+    /// does, with code 1001; a request that waits for its answer, or publishes, by 503; a response
+    /// when its body is sent; then [`Event::Closed`].
     pub fn shut_down(&mut self) {
         const WHY: &str = "the server is shutting down";
         self.last_reply = true;
@@ -112,10 +115,13 @@ impl Session {
             State::Asked(Asked { question: Question::Status, .. }) => {
                 self.answer(503, super::TEXT, WHY);
             }
+            State::Asked(Asked { question: Question::Hls, .. }) => {
+                self.reject_hls(503, None, WHY);
+            }
             State::Asked(_) | State::Publishing(_) | State::Published { .. } => {
                 self.reject_publish(503, WHY);
             }
-            State::Ended | State::Closing(_) => {}
+            State::Responding { .. } | State::Ended | State::Closing(_) => {}
             _ => self.close(close_code::GOING_AWAY),
         }
     }

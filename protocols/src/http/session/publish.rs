@@ -27,7 +27,7 @@ impl Session {
     pub fn accept_publish(&mut self) {
         let Some((candidate, _)) = self.take_candidate() else { return };
         if candidate.expects_continue {
-            response::write_continue(&mut self.output);
+            response::write_continue(self.output.buffer());
         }
         let Candidate { content, is_persistent, .. } = *candidate;
         self.state = State::Publishing(Publishing { content, is_persistent });
@@ -70,13 +70,22 @@ impl Session {
         matches!(self.state, State::Publishing(_))
     }
 
-    /// False while an answer about a publication is awaited: read nothing from the peer then. What
-    /// is passed nevertheless is held, and more than [`CONTENT_HELD_BYTES_MAX`] ends the session.
+    /// False while what comes could only be held: read nothing from the peer then. That is while
+    /// an answer about a publication is awaited; and while a player waits for its response or is
+    /// sent one, once something came behind its request.
+    ///
+    /// What is passed nevertheless is held. For a publication more than [`CONTENT_HELD_BYTES_MAX`]
+    /// ends the session; behind a player's request more than `header_bytes_max` is dropped, and the
+    /// response is the last.
     pub fn wants_input(&self) -> bool {
-        !matches!(
-            self.state,
-            State::Asked(Asked { question: Question::Publish(_), .. }) | State::Published { .. }
-        )
+        match &self.state {
+            State::Asked(Asked { question: Question::Publish(_), .. })
+            | State::Published { .. } => false,
+            State::Asked(Asked { question: Question::Hls, .. }) | State::Responding { .. } => {
+                self.pending.is_empty()
+            }
+            _ => true,
+        }
     }
 
     /// Takes the end of the peer's side of the connection. Content that ends with it is complete;
@@ -179,7 +188,7 @@ impl Session {
         let asked = self.take_asked(|question| matches!(question, Question::Publish(_)))?;
         match asked.question {
             Question::Publish(candidate) => Some((candidate, asked.keep_alive)),
-            Question::Play { .. } | Question::Status => None,
+            Question::Play { .. } | Question::Status | Question::Hls => None,
         }
     }
 }

@@ -10,12 +10,12 @@ use crate::http::target::{self, Target};
 
 impl Session {
     /// Answers a request, or asks the driver to.
-    pub(super) fn respond(&mut self, request: &Request<'_>) -> Result<(), Refusal> {
+    pub(super) fn route(&mut self, request: &Request<'_>) -> Result<(), Refusal> {
         self.body_left = request.content.skippable_bytes().unwrap_or(0);
         let settings = Arc::clone(&self.settings);
         match request.method {
-            Method::Get | Method::Head => self.respond_get(request),
-            Method::Post => self.respond_post(request),
+            Method::Get | Method::Head => self.route_get(request),
+            Method::Post => self.route_post(request),
             Method::Options => {
                 let fields = response::preflight_fields(&settings);
                 self.reply(Reply { status: 204, fields, ..page(request, "") });
@@ -28,7 +28,7 @@ impl Session {
         }
     }
 
-    fn respond_get(&mut self, request: &Request<'_>) -> Result<(), Refusal> {
+    fn route_get(&mut self, request: &Request<'_>) -> Result<(), Refusal> {
         let settings = Arc::clone(&self.settings);
         let head_only = request.method == Method::Head;
         let policy = || response::cross_domain_policy(&settings);
@@ -37,6 +37,7 @@ impl Session {
                 self.reply(page(request, &response::root_page(request.host, &settings)));
             }
             Target::Stream(target) => return self.ask_play(request, target),
+            Target::Hls(target) => self.ask_hls(request, target),
             Target::Relay(Ok(target)) => return self.ask_relay(request, target),
             Target::Relay(Err(what)) => {
                 let text = format!("{what}; write /udp/[SOURCE@]GROUP[:PORT]");
@@ -53,7 +54,7 @@ impl Session {
         Ok(())
     }
 
-    fn respond_post(&mut self, request: &Request<'_>) -> Result<(), Refusal> {
+    fn route_post(&mut self, request: &Request<'_>) -> Result<(), Refusal> {
         let settings = Arc::clone(&self.settings);
         match target::parse(request.origin_form, &settings)? {
             Target::Stream(target) => self.ask_publish(request, target),
@@ -61,9 +62,11 @@ impl Session {
                 let text = "nothing is taken here; publish to /APP/NAME.ts";
                 self.reply_text(404, text, false, request.keep_alive);
             }
-            Target::Root | Target::CrossDomain | Target::Relay(_) | Target::Status => {
-                self.reply_not_allowed(request);
-            }
+            Target::Root
+            | Target::CrossDomain
+            | Target::Hls(_)
+            | Target::Relay(_)
+            | Target::Status => self.reply_not_allowed(request),
         }
         Ok(())
     }
