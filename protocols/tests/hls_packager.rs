@@ -73,6 +73,27 @@ fn what_was_pushed_is_what_is_in_the_segments() {
 }
 
 #[test]
+fn sound_in_front_of_pictures_that_are_announced_makes_no_segment_of_its_own() {
+    let publisher = Publisher { to_ms: 4_000, ..Publisher::default() };
+    let (mut early, frames): (Vec<_>, Vec<_>) =
+        publisher.frames().into_iter().partition(|(unit, _)| unit.dts.as_millis() < 100);
+    early.retain(|(unit, _)| unit.track == TrackId::AUDIO);
+    let mut made = Made::of(Form::Ts);
+    // As the hub says: a stream of which there is no picture yet can begin with sound.
+    early.iter().for_each(|(unit, _)| made.push(unit, true));
+    made.push_all(&frames);
+    made.finish();
+    assert_eq!(made.durations_ms(), [2_000, 1_000]);
+    assert!(made.main().iter().all(|segment| segment.parts[0].is_independent));
+    // Without pictures it does not wait for ever.
+    let mut made = Made::of(Form::Ts);
+    let sound = publisher.frames().into_iter().filter(|(unit, _)| unit.track == TrackId::AUDIO);
+    sound.for_each(|(unit, _)| made.push(&unit, true));
+    made.finish();
+    assert_eq!(made.durations_ms().iter().sum::<i64>() / 100, 30);
+}
+
+#[test]
 fn every_segment_begins_with_a_random_access_picture_and_can_be_read_alone() {
     let mut made = Made::of(Form::Ts);
     made.push_all(&Publisher { groups: &[30, 17], ..Publisher::default() }.frames());

@@ -66,6 +66,11 @@ impl Lead {
         self.cutter.is_open()
     }
 
+    /// No track has led since another source was announced.
+    pub(super) fn is_free(&self) -> bool {
+        self.main.is_none()
+    }
+
     /// Time of the newest frame of the main track, where the cut in front of it is.
     pub(super) fn last(&self) -> i64 {
         self.cutter.last()

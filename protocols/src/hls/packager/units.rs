@@ -32,6 +32,8 @@ pub(super) struct UnitPacker {
     must_break: bool,
     /// Time of the first segment of the tracks.
     begun_at: i64,
+    /// Time of the first sound that came before the pictures that are announced.
+    early_sound_at: Option<i64>,
     bytes_max: usize,
 }
 
@@ -55,6 +57,7 @@ impl UnitPacker {
             must_describe: false,
             must_break: false,
             begun_at: 0,
+            early_sound_at: None,
             bytes_max: settings.segment_bytes_max,
         }
     }
@@ -94,6 +97,7 @@ impl UnitPacker {
         self.tracks.forget();
         self.carried.clear();
         (self.must_describe, self.must_break) = (false, false);
+        self.early_sound_at = None;
         self.lead.forget();
     }
 
@@ -131,6 +135,10 @@ impl UnitPacker {
     }
 
     fn frame(&mut self, unit: &AccessUnit, is_entry: bool, received_us: u64, shelf: &mut Shelf) {
+        if is_sound(unit) && self.awaits_pictures(unit.dts.0) {
+            shelf.stats.frames_left_out += 1;
+            return;
+        }
         let is_entry = is_entry || is_sound(unit) && self.is_led_by_sound();
         if self.must_break && self.lead.may_begin(unit.track, is_entry) {
             self.break_off(self.lead.end_before(unit.dts.0), shelf);
@@ -154,6 +162,17 @@ impl UnitPacker {
                 self.frame(unit, is_entry, received_us, shelf);
             }
         }
+    }
+
+    /// Pictures are announced and none has come: a segment of sound alone would be none that a player of
+    /// pictures can use. They are not awaited for long.
+    fn awaits_pictures(&mut self, time: i64) -> bool {
+        let has_pictures = self.carried.iter().any(|track| track.kind == TrackKind::Video);
+        if !has_pictures || !self.lead.is_free() {
+            return false;
+        }
+        let since = *self.early_sound_at.get_or_insert(time);
+        time.saturating_sub(since) < YOUNG_TICKS
     }
 
     /// The stream's pictures, whose entry points we are told, are not carried.
