@@ -15,43 +15,55 @@ pub fn text(listening: &[(&'static str, SocketAddr)], config: &Config) -> String
         let (_, at) = listening.iter().find(|(protocol, _)| *protocol == name)?;
         Some(host(*at, usual_port))
     };
-    let (rtmp, ts, http) = (find("rtmp", 1935), find("ts", 0), find("http", 80));
-    let (rtmp, http) = (rtmp.as_deref(), http.as_deref());
-    let publish = [
-        rtmp.map(|host| format!("rtmp://{host}/live/NAME")),
-        ts.map(|host| format!("tcp://{host} (MPEG-TS)")),
-        http.map(|host| format!("http://{host}/live/NAME.ts (POST or PUT)")),
-    ];
-    let play = [
-        rtmp.map(|host| format!("rtmp://{host}/live/NAME")),
-        http.map(|host| format!("http://{host}/live/NAME.flv (or .ts)")),
-        http.map(|host| format!("ws://{host}/live/NAME.flv (or .ts)")),
-        http.and_then(|host| channel(host, config)),
-        http.filter(|_| !config.iptv.udpxy.allow.is_empty())
-            .map(|host| format!("http://{host}/udp/GROUP:PORT (or /rtp/)")),
-    ];
-    let look = find("admin", 80).map(|host| format!("http://{host}/api/v1/streams"));
+    let url = |scheme: &str, name: &str, usual_port| {
+        Some(format!("{scheme}://{}", find(name, usual_port)?))
+    };
+    let rtmp = [url("rtmp", "rtmp", 1935), url("rtmps", "rtmps", 443)];
+    let rtmp = || rtmp.iter().flatten().map(|base| format!("{base}/live/NAME"));
+    let http = [url("http", "http", 80), url("https", "https", 443)];
+    let http = || http.iter().flatten();
+    let web_socket = [url("ws", "http", 80), url("wss", "https", 443)];
+    let tcp = [url("tcp", "ts", 0), url("tls", "ts-tls", 0)];
+    let admin = [url("http", "admin", 80), url("https", "admin-https", 443)];
+
+    let publish = rtmp()
+        .chain(tcp.iter().flatten().map(|base| format!("{base} (MPEG-TS)")))
+        .chain(http().map(|base| format!("{base}/live/NAME.ts (POST or PUT)")));
+    let hls = http().filter(|_| config.hls.enabled);
+    let play = rtmp()
+        .chain(hls.map(|base| format!("{base}/live/NAME.m3u8 (HLS)")))
+        .chain(http().map(|base| format!("{base}/live/NAME.flv (or .ts)")))
+        .chain(web_socket.iter().flatten().map(|base| format!("{base}/live/NAME.flv (or .ts)")))
+        .chain(http().next().and_then(|base| channel(base, config)))
+        .chain(http().next().and_then(|base| udpxy(base, config)));
+    let look = admin.iter().flatten().map(|base| format!("{base}/api/v1/streams"));
     write(&mut text, "publish to", publish);
     write(&mut text, "play from", play);
-    write(&mut text, "look into", [look]);
+    write(&mut text, "look into", look);
     text.push_str("ready\n");
     text
 }
 
 /// The first channel, and how many there are.
-fn channel(host: &str, config: &Config) -> Option<String> {
+fn channel(base: &str, config: &Config) -> Option<String> {
     let first = config.channels.first()?;
     let what = match config.channels.len() {
         1 => "channel".to_owned(),
         count => format!("the first of {count} channels"),
     };
-    Some(format!("http://{host}/{}/{}.ts ({what})", first.app, first.name))
+    Some(format!("{base}/{}/{}.ts ({what})", first.app, first.name))
 }
 
-/// Writes the lines that there are, the first one behind `label`.
-fn write<const N: usize>(text: &mut String, label: &str, lines: [Option<String>; N]) {
+/// The groups that may be asked for, if any.
+fn udpxy(base: &str, config: &Config) -> Option<String> {
+    let is_allowed = !config.iptv.udpxy.allow.is_empty();
+    is_allowed.then(|| format!("{base}/udp/GROUP:PORT (or /rtp/)"))
+}
+
+/// Writes the lines, the first one behind `label`.
+fn write(text: &mut String, label: &str, lines: impl Iterator<Item = String>) {
     let mut label = label;
-    for line in lines.into_iter().flatten() {
+    for line in lines {
         let _ = writeln!(text, "{label:<12} {line}");
         label = "";
     }
@@ -87,10 +99,35 @@ mod tests {
         assert!(text.contains(" tcp://127.0.0.1:9999 (MPEG-TS)\n"));
         assert!(text.contains(" http://127.0.0.1:8080/live/NAME.ts (POST or PUT)\n"));
         assert!(!text.contains("channel") && !text.contains("/udp/"), "there is none: {text}");
+        assert!(text.contains(" http://127.0.0.1:8080/live/NAME.m3u8 (HLS)\n"));
         assert!(text.contains(" http://127.0.0.1:8080/live/NAME.flv (or .ts)\n"));
+        assert!(text.contains(" ws://127.0.0.1:8080/live/NAME.flv (or .ts)\n"));
+        assert!(!text.contains("rtmps") && !text.contains("https"), "there is no TLS: {text}");
         assert!(text.contains("http://127.0.0.1:1985/api/v1/streams\n"));
         assert!(text.ends_with("\nready\n"));
     }
+
+    #[test]
+    fn listeners_with_tls_have_urls_of_their_own() {
+        let at = |text: &str| text.parse().unwrap();
+        let listening = [
+            ("rtmps", at("0.0.0.0:1936")),
+            ("https", at("[::1]:443")),
+            ("ts-tls", at("0.0.0.0:9998")),
+            ("admin-https", at("127.0.0.1:1985")),
+        ];
+        let config = Config::parse("hls.enabled = false", "relay.toml").expect("valid");
+        let text = text(&listening, &config);
+        assert!(text.contains("\npublish to   rtmps://127.0.0.1:1936/live/NAME\n"), "{text}");
+        assert!(text.contains(" tls://127.0.0.1:9998 (MPEG-TS)\n"), "{text}");
+        assert!(text.contains(" https://[::1]/live/NAME.ts (POST or PUT)\n"), "{text}");
+        assert!(text.contains("\nplay from    rtmps://127.0.0.1:1936/live/NAME\n"), "{text}");
+        assert!(text.contains(" https://[::1]/live/NAME.flv (or .ts)\n"), "{text}");
+        assert!(text.contains(" wss://[::1]/live/NAME.flv (or .ts)\n"), "{text}");
+        assert!(text.contains("\nlook into    https://127.0.0.1:1985/api/v1/streams\n"), "{text}");
+        assert!(!text.contains(".m3u8"), "it is switched off: {text}");
+    }
+
     #[test]
     fn channels_and_groups_are_named_where_there_are_some() {
         let channel =
@@ -108,6 +145,6 @@ mod tests {
         assert!(two.contains(" http://192.0.2.1/udp/GROUP:PORT (or /rtp/)\n"), "{two}");
         // Without RTMP the labels stand in front of what there is.
         assert!(two.contains("\npublish to   http://192.0.2.1/live/NAME.ts"), "{two}");
-        assert!(two.contains("\nplay from    http://192.0.2.1/live/NAME.flv"), "{two}");
+        assert!(two.contains("\nplay from    http://192.0.2.1/live/NAME.m3u8"), "{two}");
     }
 }

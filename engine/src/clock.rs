@@ -1,6 +1,6 @@
 //! The engine's monotonic clock, read once per turn and passed down.
 
-use std::time::Instant as StdInstant;
+use std::time::{Instant as StdInstant, SystemTime};
 
 use corelay_protocols::Millis;
 
@@ -39,12 +39,21 @@ impl Micros {
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     origin: StdInstant,
+    /// The origin by the wall clock, in microseconds since 1970.
+    origin_unix_us: u64,
 }
 
 impl Clock {
     /// A clock that reads 0 now.
     pub fn start() -> Self {
-        Self { origin: StdInstant::now() }
+        let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Self { origin: StdInstant::now(), origin_unix_us: unix.as_micros() as u64 }
+    }
+
+    /// A time by the wall clock as it was when the server started, in microseconds since 1970: it never
+    /// goes back, and does not follow corrections of the wall clock.
+    pub fn unix_us(&self, at: Micros) -> u64 {
+        self.origin_unix_us + at.0
     }
 
     /// Reads the clock.

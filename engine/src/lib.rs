@@ -14,6 +14,10 @@
 //! 6. A flush sends each viewer what it has not got: one gathered `sendmsg` from its place in the log to
 //!    the edge.
 //!
+//! For HLS the owner packages the stream itself, once ([`hub::hls`]): segments that share the publisher's
+//! bytes go to the cores that serve them by reference, and leave as responses of HTTP. A viewer by TLS reads
+//! the same log through its connection, which encrypts what it sends ([`net::tls`]).
+//!
 //! With V viewers, C cores with viewers and K forms in use, a unit costs C x K muxings, C ring slots, and
 //! V system calls per flush: nothing else depends on V.
 //!

@@ -1,5 +1,7 @@
 //! The `corelay` command.
 
+mod cert;
+
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -32,39 +34,41 @@ struct Arguments {
 enum Command {
     /// Look at a transport stream: where it comes from, what is in it, what is wrong with it.
     Probe(probe::Arguments),
+    /// Make a certificate for tests, and print the settings that use it.
+    Cert(cert::Arguments),
 }
 
 fn main() -> ExitCode {
     preflight::prepare_memory();
     let arguments = Arguments::parse();
-    if let Some(Command::Probe(arguments)) = &arguments.command {
-        return probe::run(arguments);
-    }
-    let config = match Config::load(arguments.config.as_deref()) {
-        Ok(config) => config,
-        Err(problems) => return fail(&problems.to_string()),
-    };
-    if arguments.dump {
-        let _ = std::io::stdout().write_all(config.dump().as_bytes());
-        return ExitCode::SUCCESS;
-    }
-    if arguments.check {
-        return check(&config);
-    }
-    match logging::start(&config.logging).and_then(|_log| serve(config)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(&format!("corelay: {error}")),
+    match &arguments.command {
+        Some(Command::Probe(arguments)) => probe::run(arguments),
+        Some(Command::Cert(arguments)) => cert::run(arguments),
+        None => match relay(&arguments) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(text) => {
+                eprintln!("{text}");
+                ExitCode::FAILURE
+            }
+        },
     }
 }
 
-fn check(config: &Config) -> ExitCode {
-    match preflight::data_cpus(config) {
-        Ok(_) => {
-            println!("the configuration is valid");
-            ExitCode::SUCCESS
-        }
-        Err(error) => fail(&error.to_string()),
+/// Runs the relay, or does with its settings what was asked instead. The error is what to print.
+fn relay(arguments: &Arguments) -> Result<(), String> {
+    let config = Config::load(arguments.config.as_deref()).map_err(|all| all.to_string())?;
+    if arguments.dump {
+        let _ = std::io::stdout().write_all(config.dump().as_bytes());
+        return Ok(());
     }
+    if arguments.check {
+        preflight::data_cpus(&config).map_err(|error| error.to_string())?;
+        cert::check(&config).map_err(|error| error.to_string())?;
+        println!("the configuration is valid");
+        return Ok(());
+    }
+    let log = logging::start(&config.logging);
+    log.and_then(|_log| serve(config)).map_err(|error| format!("corelay: {error}"))
 }
 
 fn serve(config: Config) -> Result<(), String> {
@@ -72,9 +76,4 @@ fn serve(config: Config) -> Result<(), String> {
     print!("{}", banner::text(server.listening(), &config));
     let _ = std::io::stdout().flush();
     server.run()
-}
-
-fn fail(text: &str) -> ExitCode {
-    eprintln!("{text}");
-    ExitCode::FAILURE
 }

@@ -14,6 +14,7 @@ use crate::hub::Budget;
 use crate::limits::Limits;
 use crate::log;
 use crate::mesh::{self, Depths};
+use crate::net::tls::{self, Acceptor, LoadError};
 use crate::net::{self, ListenError, TcpOptions};
 use crate::preflight::{self, Unfit};
 use crate::rt::{self, CoreHandle, CoreSpec, Doorbell};
@@ -29,9 +30,22 @@ pub enum StartError {
     /// It cannot listen where it should.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// A certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] LoadError),
     /// The operating system refused something else.
     #[error("cannot start: {0}")]
     Io(#[from] io::Error),
+    /// The key of HLS segments cannot be used.
+    #[error(
+        "cannot use the file {path} as hls.key: {why}; it must hold 16 bytes, as written by `head -c 16 /dev/urandom`"
+    )]
+    HlsKey {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// A core's executor did not start.
     #[error("cannot start core {core} on CPU {cpu}: {why}")]
     Core {
@@ -109,7 +123,11 @@ impl ServerBuilder {
             tracing::warn!("{warning}");
         }
         let config = Arc::new(self.config);
-        let mut sockets = Listeners::open(&config, cpus.len())?;
+        let acceptor =
+            config.uses_tls().then(|| Acceptor::new(tls::Settings::from_config(&config.tls)));
+        let acceptor = acceptor.transpose()?.map(Arc::new);
+        let kernel_tls = acceptor.as_ref().is_some_and(|acceptor| uses_kernel(acceptor));
+        let mut sockets = Listeners::open(&config, acceptor.as_deref(), cpus.len())?;
         let admin = config.admin.listen.map(open_admin).transpose()?;
         let clock = Clock::start();
         let bells = cpus.iter().map(|_| Doorbell::new()).collect::<io::Result<Vec<_>>>()?;
@@ -119,7 +137,7 @@ impl ServerBuilder {
         };
         let budget = Budget::new(config.memory.logs_bytes_max as u64);
         let applications = Arc::new(Applications::new(self.applications));
-        let protocols = Arc::new(Protocols::new(&config));
+        let protocols = Arc::new(Protocols::new(&config, hls_key(&config)?));
         let limits = Arc::new(Limits::new(&config.limits));
         let (mut cores, mut links) = (Vec::new(), Vec::new());
         let (resolvers, questions) = resolvers(bells.len());
@@ -142,6 +160,7 @@ impl ServerBuilder {
                 stats: Arc::clone(&stats),
                 logger,
                 listeners: sockets.take(index),
+                kernel_tls,
             };
             links.push(CoreLink::new(requests_in, bells[index].clone(), stats, drain));
             match start_core(index, cpus[index], parts) {
@@ -155,11 +174,20 @@ impl ServerBuilder {
             }
         }
         let mut listening = sockets.addresses;
-        listening.extend(admin.as_ref().map(|(_, address)| ("admin", *address)));
+        let name = if config.admin.tls { "admin-https" } else { "admin" };
+        listening.extend(admin.as_ref().map(|(_, address)| (name, *address)));
         let admin = admin.map(|(listener, _)| listener);
-        let control = Control::new(config, links, budget, admin, questions);
+        let control = Control::new(config, links, budget, admin, acceptor, questions);
         Ok(Server { control, cores, listening })
     }
+}
+
+fn hls_key(config: &Config) -> Result<Option<[u8; 16]>, StartError> {
+    let Some(path) = &config.hls.key else { return Ok(None) };
+    let blame = |why: String| StartError::HlsKey { path: path.display().to_string(), why };
+    let bytes = std::fs::read(path).map_err(|error| blame(error.to_string()))?;
+    let key = bytes.as_slice().try_into();
+    key.map(Some).map_err(|_| blame(format!("it holds {} bytes", bytes.len())))
 }
 
 /// The listening sockets of all cores.
@@ -169,7 +197,11 @@ struct Listeners {
 }
 
 impl Listeners {
-    fn open(config: &Config, cores: usize) -> Result<Self, ListenError> {
+    fn open(
+        config: &Config,
+        acceptor: Option<&Acceptor>,
+        cores: usize,
+    ) -> Result<Self, ListenError> {
         let mut all = Self { of_core: (0..cores).map(|_| Vec::new()).collect(), addresses: vec![] };
         let tcp = TcpOptions::from_config(&config.tcp);
         let lists = [
@@ -180,7 +212,9 @@ impl Listeners {
         ];
         for (protocol, listeners) in lists {
             for listener in listeners {
-                all.add(protocol, listener, config.tcp.accept_burst, &tcp)?;
+                let is_http = protocol == Protocol::Http;
+                let tls = acceptor.filter(|_| listener.tls).map(|one| one.config(is_http));
+                all.add((protocol, tls), listener, config.tcp.accept_burst, &tcp)?;
             }
         }
         Ok(all)
@@ -188,7 +222,7 @@ impl Listeners {
 
     fn add(
         &mut self,
-        protocol: Protocol,
+        (protocol, tls): (Protocol, Option<&Arc<rustls::ServerConfig>>),
         listener: &Listener,
         accept_burst: usize,
         tcp: &TcpOptions,
@@ -205,9 +239,11 @@ impl Listeners {
             }
             Err(error) => return Err(error),
         };
-        self.addresses.push((protocol.name(), bound.address));
+        let name = if tls.is_some() { protocol.secure_name() } else { protocol.name() };
+        self.addresses.push((name, bound.address));
         for (core, socket) in cores.into_iter().zip(bound.sockets) {
-            self.of_core[core].push(ListenerSpec { protocol, socket, accept_burst });
+            let tls = tls.cloned();
+            self.of_core[core].push(ListenerSpec { protocol, socket, tls, accept_burst });
         }
         Ok(())
     }
@@ -219,6 +255,21 @@ impl Listeners {
 
 fn any_v6(like: SocketAddr) -> SocketAddr {
     SocketAddr::new(std::net::Ipv6Addr::UNSPECIFIED.into(), like.port())
+}
+
+/// Looks whether the kernel can encrypt, and says what comes of it.
+fn uses_kernel(acceptor: &Acceptor) -> bool {
+    let is_wanted = acceptor.settings().kernel;
+    match tls::kernel::probe() {
+        Ok(()) if is_wanted => tracing::info!("TLS is encrypted by the kernel (tls.kernel)"),
+        Ok(()) => tracing::info!("the kernel could encrypt TLS (tls.kernel = true)"),
+        Err(error) if is_wanted => {
+            tracing::warn!("the kernel does not encrypt TLS, so we do: {error}");
+            return false;
+        }
+        Err(error) => tracing::debug!("the kernel does not encrypt TLS: {error}"),
+    }
+    is_wanted
 }
 
 /// The admin listener has no SO_REUSEPORT: a second instance is refused by the kernel.

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::net::tls::Refusal;
+
 /// A number that one core writes and any thread reads.
 #[derive(Debug, Default)]
 pub struct Cell(AtomicU64);
@@ -73,11 +75,13 @@ pub enum Failure {
     TooManyFromAddress,
     /// The socket failed.
     Socket,
+    /// TLS failed, mostly in the handshake (see [`Refusal`]).
+    Tls,
 }
 
 impl Failure {
     /// All of them, in the order of [`CoreStats::failures`].
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Protocol,
         Self::Limit,
         Self::Timeout,
@@ -85,6 +89,7 @@ impl Failure {
         Self::TooManyConnections,
         Self::TooManyFromAddress,
         Self::Socket,
+        Self::Tls,
     ];
 
     /// The label in metrics.
@@ -97,6 +102,7 @@ impl Failure {
             Self::TooManyConnections => "too_many_connections",
             Self::TooManyFromAddress => "too_many_from_address",
             Self::Socket => "socket",
+            Self::Tls => "tls",
         }
     }
 }
@@ -134,7 +140,19 @@ pub struct CoreStats {
     /// Skips of slow viewers, by [`SkipReason`].
     pub skips: [Cell; 4],
     /// Connections ended for a fault, by [`Failure`].
-    pub failures: [Cell; 7],
+    pub failures: [Cell; 8],
+    /// TLS connections open now.
+    pub tls_connections: Cell,
+    /// TLS handshakes that came to their end.
+    pub tls_handshakes: Cell,
+    /// Those among them that resumed a session.
+    pub tls_resumed: Cell,
+    /// 1 when the kernel encrypts them once they are established.
+    pub tls_kernel: Cell,
+    /// Times that a handshake waited for the next turn (`tls.handshake_budget_us`).
+    pub tls_deferred: Cell,
+    /// TLS connections that ended for a fault, and handshakes that came to none, by [`Refusal`].
+    pub tls_refusals: [Cell; 7],
     /// Media messages left out because they could not be read.
     pub malformed_tags: Cell,
     /// RTMP calls that were answered with an error because nobody knows them.
@@ -145,6 +163,10 @@ pub struct CoreStats {
     pub flush_interval_us: Cell,
     /// Bytes of segments in egress logs.
     pub log_bytes: Cell,
+    /// Bytes of HLS segments of the streams that the core owns.
+    pub hls_bytes: Cell,
+    /// HLS windows of these that are shortened now, because memory is short.
+    pub hls_shortened: Cell,
     /// Log lines lost because the control thread was behind.
     pub log_lines_lost: Cell,
     /// Turns of the core's tick: stands still when the core does.
@@ -160,5 +182,10 @@ impl CoreStats {
     /// Counts a fault.
     pub fn count_failure(&self, failure: Failure) {
         self.failures[failure as usize].add(1);
+    }
+
+    /// Counts a TLS fault.
+    pub fn count_refusal(&self, refusal: Refusal) {
+        self.tls_refusals[refusal as usize].add(1);
     }
 }

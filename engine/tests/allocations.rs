@@ -17,7 +17,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use corelay::channel::{Channels, Environment};
 use corelay::hub::{
-    Budget, ConnectionId, Egress, Form, Gather, Hub, HubParts, Left, Notice, PlayOptions,
+    Budget, ConnectionId, Delivery, Egress, Form, Gather, Hub, HubParts, Left, Notice, PlayOptions,
     PublisherInfo, StreamKey, SubscriberId,
 };
 use corelay::log::{self, LogDrain, Logger};
@@ -103,7 +103,7 @@ impl Core {
         let mesh = mesh::connect(&bells, depths).pop().unwrap();
         let clock = Clock::start();
         let (budget, stats) = (Budget::new(1 << 30), Arc::default());
-        let hub = Hub::new(HubParts { mesh, clock, config, budget, stats });
+        let hub = Hub::new(HubParts { mesh, clock, config, budget, stats, hls_key: None });
         Self { hub, clock, viewers: Vec::new() }
     }
 
@@ -115,7 +115,7 @@ impl Core {
         let options = PlayOptions {
             egress: Egress::new(Form::Rtmp, TrackFilter::ALL),
             fd: socket.as_raw_fd(),
-            readdressed: false,
+            delivery: Delivery::Shared,
             wait_ms: 1_000,
         };
         let play = self.hub.play(id, key.clone(), options, Micros(0)).unwrap();

@@ -19,8 +19,8 @@ use super::snapshot::{ChannelSnapshot, SwitchSnapshot};
 use crate::clock::Micros;
 use crate::driver::link::{LinkEvent, LinkId, LinkKind};
 use crate::hub::{
-    ConnectionId, Egress, Form, Hub, Notice, PlayOptions, PublisherId, PublisherInfo, StreamKey,
-    SubscriberId,
+    ConnectionId, Delivery, Egress, Form, Hub, Notice, PlayOptions, PublisherId, PublisherInfo,
+    StreamKey, SubscriberId,
 };
 use crate::log::Logger;
 use crate::net::udp::Inbox;
@@ -490,7 +490,7 @@ impl Channel {
         let options = PlayOptions {
             egress: Egress::new(Form::HttpTs, TrackFilter::ALL),
             fd: -1,
-            readdressed: true,
+            delivery: Delivery::Readdressed,
             wait_ms: WAIT_MS,
         };
         self.tap = env.hub.play(self.id, self.key.clone(), options, env.now);

@@ -138,10 +138,12 @@ impl Path {
     /// The input on air begins anew: another connection, the same place.
     pub fn continue_with_another(&mut self, hub: &mut Hub, now: Micros) {
         self.splicer.switch(now.0);
-        let Self { blocks, publisher, .. } = self;
-        if let (Some(rest), Some(publisher)) = (blocks.restart(), *publisher) {
-            hub.ingest_packets(publisher, rest.0, rest.1, now);
+        let rest = self.blocks.restart();
+        let Some(publisher) = self.publisher else { return };
+        if let Some((block, tables)) = rest {
+            hub.ingest_packets(publisher, block, tables, now);
         }
+        hub.mark_discontinuity(publisher);
     }
 
     /// Does what is due.

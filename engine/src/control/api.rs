@@ -14,6 +14,7 @@ mod place;
 pub(super) mod process;
 #[cfg(test)]
 pub(super) mod samples;
+mod secure;
 pub(super) mod sources;
 mod streams;
 pub(super) mod summaries;
@@ -29,6 +30,7 @@ use axum::extract::{self, Path, Query};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
+use rustls::ServerConfig;
 use serde::Serialize;
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::Instant;
@@ -36,20 +38,29 @@ use tokio::time::Instant;
 use self::envelope::{Identity, Page, Refusal};
 use self::history::History;
 use self::process::Usage;
+use self::secure::SecureListener;
 use self::summaries::{Summary, Version, Whole};
 use super::{State, metrics};
 use crate::shard::{Look, ShardSnapshot};
 use crate::stats::CoreStats;
 
 /// Serves the API until the control thread ends.
-pub(super) async fn serve(listener: TcpListener, state: Arc<State>) {
+pub(super) async fn serve(
+    listener: TcpListener,
+    tls: Option<Arc<ServerConfig>>,
+    state: Arc<State>,
+) {
     let listener = match tokio::net::TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => return tracing::error!("the admin API cannot be served: {error}"),
     };
     let api = Arc::new(Api::new(state));
     tokio::spawn(keep_history(Arc::clone(&api)));
-    if let Err(error) = axum::serve(listener, router(api)).await {
+    let served = match tls {
+        None => axum::serve(listener, router(api)).await,
+        Some(config) => axum::serve(SecureListener::new(listener, config), router(api)).await,
+    };
+    if let Err(error) = served {
         tracing::error!("the admin API has ended: {error}");
     }
 }
@@ -225,7 +236,8 @@ impl Api {
     /// transport streams.
     async fn look(&self, tables: bool) -> (Vec<ShardSnapshot>, MutexGuard<'_, History>) {
         let mut history = self.history.lock().await;
-        let shards = self.state.links.snapshots(Look { clients: true, tables }).await;
+        let mut shards = self.state.links.snapshots(Look { clients: true, tables }).await;
+        clients::merge_sessions(&mut shards);
         history.observe(self.uptime_ms(), &shards);
         (shards, history)
     }
@@ -247,6 +259,7 @@ impl Api {
             rescues: self.state.links.rescues(),
             budget_used: self.state.budget.used(),
             budget_max: self.state.budget.bytes_max(),
+            certificates: self.state.certificate_ends(),
         }
     }
 

@@ -1,7 +1,7 @@
 //! `/metrics`: OpenMetrics text for Prometheus, made anew for every scrape.
 //!
 //! Invariants
-//! - Labels are bounded: core, form, direction, reason, pool, indicator; application and name for
+//! - Labels are bounded: core, form, direction, reason, kind, pool, indicator; application and name for
 //!   streams that exist, up to a limit; a stream with the number of an input, output or link, up to
 //!   a limit; never the address of a peer.
 //! - A counter never goes back: a scrape in which a core did not answer has no latencies.
@@ -9,9 +9,10 @@
 pub(super) mod latency;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod transport;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 
 use prometheus_client::collector::Collector;
@@ -22,6 +23,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
 use super::api::summaries::{VERSION, Whole};
+use crate::hub::hls::HlsSnapshot;
 use crate::hub::{Form, StreamKey};
 use crate::stats::{Cell, CoreStats, Failure, SkipReason};
 
@@ -53,6 +55,7 @@ impl Collector for Scrape {
         memory(whole, &mut families)?;
         latencies(whole, &mut families)?;
         streams(whole, &mut families)?;
+        tls::tls(whole, &mut families)?;
         transport::transport(whole, &mut families)
     }
 }
@@ -162,6 +165,17 @@ fn viewers(whole: &Whole, families: &mut Families<'_>) -> fmt::Result {
             *counts.entry((shard.core, form)).or_default() += *count as u64;
         }
     }
+    let mut sessions = HashSet::new();
+    for shard in &whole.shards {
+        for form in HLS_FORMS {
+            counts.insert((shard.core, form), 0);
+        }
+        for hls in shard.viewers.iter().flat_map(|viewers| &viewers.hls) {
+            // A session on several cores is one viewer.
+            let new = hls.viewers.iter().filter(|viewer| sessions.insert(**viewer)).count();
+            *counts.entry((shard.core, hls.form)).or_default() += new as u64;
+        }
+    }
     let samples = counts
         .into_iter()
         .map(|((core, form), count)| (([("core", core)], [("form", form)]), count));
@@ -170,8 +184,10 @@ fn viewers(whole: &Whole, families: &mut Families<'_>) -> fmt::Result {
 
 fn memory(whole: &Whole, families: &mut Families<'_>) -> fmt::Result {
     let logs: u64 = whole.stats.iter().map(|core| core.log_bytes.load()).sum();
-    // The ceiling counts both; what is not in logs is in groups of pictures.
-    let pools = [("logs", logs), ("gop", whole.budget_used.saturating_sub(logs))];
+    let hls: u64 = whole.stats.iter().map(|core| core.hls_bytes.load()).sum();
+    // The ceiling counts all; what is neither in logs nor in segments is in groups of pictures.
+    let gop = whole.budget_used.saturating_sub(logs + hls);
+    let pools = [("logs", logs), ("hls", hls), ("gop", gop)];
     let pools = pools.map(|(pool, bytes)| ([("pool", pool)], bytes));
     families.gauges("memory_bytes", "Memory that holds media, all cores.", pools)?;
     let help = "What all pools together may take (memory.logs_bytes_max).";
@@ -197,9 +213,14 @@ fn latencies(whole: &Whole, families: &mut Families<'_>) -> fmt::Result {
 
 fn streams(whole: &Whole, families: &mut Families<'_>) -> fmt::Result {
     let mut viewers: HashMap<&StreamKey, u64> = HashMap::new();
+    let mut sessions: HashSet<(&StreamKey, u64)> = HashSet::new();
     for here in whole.shards.iter().flat_map(|shard| &shard.viewers) {
         let count: usize = here.by_form.iter().map(|(_, count)| count).sum();
-        *viewers.entry(&here.key).or_default() += count as u64;
+        let new = |hls: &HlsSnapshot| {
+            hls.viewers.iter().filter(|viewer| sessions.insert((&here.key, **viewer))).count()
+        };
+        let by_hls: usize = here.hls.iter().map(new).sum();
+        *viewers.entry(&here.key).or_default() += (count + by_hls) as u64;
     }
     let mut all: Vec<_> = whole.shards.iter().flat_map(|shard| &shard.streams).collect();
     // Names that viewers merely ask for must not push out streams that are there.
@@ -224,7 +245,7 @@ fn each_core(whole: &Whole) -> impl Iterator<Item = (u16, &CoreStats)> {
 
 type Number = fn(&CoreStats) -> &Cell;
 
-const GAUGES: [(&str, &str, Number); 5] = [
+const GAUGES: [(&str, &str, Number); 8] = [
     ("connections", "Connections open.", |core| &core.connections),
     ("publishers", "Publications running.", |core| &core.publishers),
     ("streams", "Streams owned.", |core| &core.streams),
@@ -232,6 +253,9 @@ const GAUGES: [(&str, &str, Number); 5] = [
         &core.control_delayed
     }),
     ("log_bytes", "Memory of egress logs.", |core| &core.log_bytes),
+    ("hls_shortened", "HLS windows shortened because memory is short.", |core| &core.hls_shortened),
+    ("tls_connections", "TLS connections open.", |core| &core.tls_connections),
+    ("tls_kernel", "1 when the kernel encrypts TLS.", |core| &core.tls_kernel),
 ];
 
 /// The last field is how many of the counted unit make one of the shown unit.
@@ -250,7 +274,7 @@ const SCALED_GAUGES: [(&str, &str, Number, f64); 2] = [
     ),
 ];
 
-const COUNTERS: [(&str, &str, Number); 10] = [
+const COUNTERS: [(&str, &str, Number); 11] = [
     ("accepted", "Connections accepted.", |core| &core.accepted),
     ("units_in", "Frames received from publishers.", |core| &core.units_in),
     ("sends", "Gathered sends to viewers.", |core| &core.sends),
@@ -260,9 +284,14 @@ const COUNTERS: [(&str, &str, Number); 10] = [
     ("malformed_tags", "Media messages that could not be read.", |core| &core.malformed_tags),
     ("unknown_calls", "RTMP calls that nobody knows.", |core| &core.unknown_calls),
     ("log_lines_lost", "Log lines lost.", |core| &core.log_lines_lost),
+    ("tls_deferred", "TLS handshakes that waited for the next turn of the core.", |core| {
+        &core.tls_deferred
+    }),
     ("heartbeats", "Ticks of the core; stand still when it does.", |core| &core.heartbeat),
 ];
 
+/// As [`FORMS`], of HLS.
+const HLS_FORMS: [&str; 2] = ["hls_ts", "hls_fmp4"];
 /// Forms that are shown as 0 while they have no viewers; another one is shown when it has some.
 const FORMS: [Form; 5] =
     [Form::Rtmp, Form::HttpFlv, Form::WebSocketFlv, Form::HttpTs, Form::WebSocketTs];

@@ -5,6 +5,7 @@
 //! - It may be slow; the cores never wait for it.
 
 mod api;
+mod certificates;
 mod link;
 mod metrics;
 mod resolve;
@@ -23,13 +24,24 @@ use link::Links;
 pub use resolve::{Questions, Resolved, Resolver, resolvers};
 
 use crate::hub::Budget;
+use crate::net::tls::Acceptor;
 
 /// What the parts of the control thread share.
 pub(crate) struct State {
     pub(crate) config: Arc<Config>,
     pub(crate) links: Links,
     pub(crate) budget: Arc<Budget>,
+    /// What TLS connections are accepted with, where there are any.
+    pub(crate) acceptor: Option<Arc<Acceptor>>,
     pub(crate) started: Instant,
+}
+
+impl State {
+    /// When each certificate ends to be valid, in seconds since 1970.
+    fn certificate_ends(&self) -> Vec<Option<u64>> {
+        let ends = self.acceptor.iter().flat_map(|acceptor| acceptor.certificates().ends());
+        ends.map(|(_, end)| end).collect()
+    }
 }
 
 /// The control plane, ready to run.
@@ -73,6 +85,7 @@ impl Control {
         cores: Vec<CoreLink>,
         budget: Arc<Budget>,
         admin: Option<TcpListener>,
+        acceptor: Option<Arc<Acceptor>>,
         questions: Questions,
     ) -> Self {
         let pinned = |id| core_affinity::set_for_current(core_affinity::CoreId { id });
@@ -80,7 +93,7 @@ impl Control {
             tracing::warn!("the control thread could not be pinned to CPU {cpu}");
         }
         let links = Links::new(cores);
-        let state = Arc::new(State { config, links, budget, started: Instant::now() });
+        let state = Arc::new(State { config, links, budget, acceptor, started: Instant::now() });
         Self { state, admin, questions: Some(questions), stop: Stop::default() }
     }
 
@@ -109,12 +122,18 @@ impl Control {
 
     async fn serve(&self, questions: Option<Questions>) -> Result<(), String> {
         let Self { state, admin, .. } = self;
+        let acceptor = state.acceptor.as_ref();
         tokio::spawn(housekeeping(Arc::clone(state)));
         if let Some(questions) = questions {
             tokio::spawn(resolve::serve(questions, Arc::clone(state)));
         }
         if let Some(listener) = admin.as_ref().and_then(|admin| admin.try_clone().ok()) {
-            tokio::spawn(api::serve(listener, Arc::clone(state)));
+            let tls = acceptor.filter(|_| state.config.admin.tls);
+            let tls = tls.map(|acceptor| Arc::clone(acceptor.config(true)));
+            tokio::spawn(api::serve(listener, tls, Arc::clone(state)));
+        }
+        if let Some(acceptor) = acceptor {
+            tokio::spawn(certificates::keep_fresh(Arc::clone(acceptor)));
         }
         let why = self.until_stopped().await;
         let deadline_ms = state.config.limits.stop_deadline_ms;

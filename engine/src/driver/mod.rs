@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 use tracing::Level;
 
-pub use http::{HttpDriver, HttpSettings};
+pub use http::{HlsSettings, HttpDriver, HttpSettings};
 pub use intake::Intake;
 pub use pull::PullDriver;
 pub use push::{RtmpPushDriver, TsPushDriver};
@@ -32,7 +32,9 @@ pub use ts::TsDriver;
 
 use crate::app::{Applications, Denied};
 use crate::clock::Micros;
-use crate::hub::{ConnectionId, Hub, Notice, PublisherId, PublisherInfo, StreamKey, SubscriberId};
+use crate::hub::{
+    ConnectionId, Delivery, Hub, Notice, PublisherId, PublisherInfo, StreamKey, SubscriberId,
+};
 use crate::limits::Limits;
 use crate::log::Logger;
 use crate::shard::{Ending, Outbox};
@@ -59,6 +61,10 @@ pub struct Context<'a> {
     pub peer: SocketAddr,
     /// Its socket.
     pub fd: RawFd,
+    /// It came by TLS.
+    pub is_secure: bool,
+    /// How its plays get what they share with others.
+    pub delivery: Delivery,
     /// What links tell their channels.
     pub links: &'a mut LinkEvents,
     /// Where its messages go.
@@ -68,6 +74,11 @@ pub struct Context<'a> {
 }
 
 impl Context<'_> {
+    /// `scheme` as a URL of this connection has it: `https` for `http`.
+    pub fn scheme(&self, scheme: &str) -> String {
+        format!("{scheme}{}", if self.is_secure { "s" } else { "" })
+    }
+
     /// Writes a log line about the connection.
     pub fn log(&mut self, level: Level, text: String) {
         self.logger.connection(level, self.id, text);

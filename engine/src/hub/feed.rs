@@ -186,6 +186,11 @@ impl Feed {
         self.timeline.latest().as_millis()
     }
 
+    /// Stream time of the newest unit.
+    pub fn latest(&self) -> Timestamp {
+        self.timeline.latest()
+    }
+
     /// Timestamp jumps smoothed out.
     pub fn jumps(&self) -> u64 {
         self.timeline.jumps()

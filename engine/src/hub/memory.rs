@@ -126,6 +126,11 @@ impl Charge {
         bytes_max.min(usize::try_from(self.budget.fair_share()).unwrap_or(usize::MAX))
     }
 
+    /// The charge, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Changes the charge to `bytes`.
     pub fn set(&mut self, bytes: usize) {
         if bytes > self.bytes {

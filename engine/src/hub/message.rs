@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use corelay_protocols::hls::{Event, Form, Presentation};
 
+use super::hls::Answer;
 use super::key::StreamKey;
 use super::subscriber::SubscriberId;
 use super::unit::{Prologue, Snapshot, Unit};
@@ -194,6 +196,70 @@ pub enum Control {
         /// The stream.
         stream: StreamUid,
     },
+    /// To the owner: which form of HLS suits the stream?
+    HlsWhich {
+        /// The stream.
+        key: StreamKey,
+    },
+    /// From the owner: this one does; `None`: nobody publishes it.
+    HlsForm {
+        /// The stream.
+        key: StreamKey,
+        /// The form.
+        form: Option<Form>,
+    },
+    /// To the owner: this core serves the stream by HLS.
+    HlsOpen {
+        /// The stream.
+        key: StreamKey,
+        /// In this form.
+        form: Form,
+    },
+    /// To the owner: not any more.
+    HlsClose {
+        /// The stream.
+        key: StreamKey,
+        /// In this form.
+        form: Form,
+    },
+    /// From the owner, to a core that serves: what there is so far.
+    HlsState {
+        /// The stream.
+        key: StreamKey,
+        /// The form.
+        form: Form,
+        /// What its events are marked with.
+        stream: StreamUid,
+        /// Somebody publishes, or is expected back.
+        live: bool,
+        /// The segments and what is said of them.
+        presentation: Box<Presentation>,
+    },
+    /// From the owner: there is more.
+    HlsEvent {
+        /// The stream.
+        stream: StreamUid,
+        /// The form.
+        form: Form,
+        /// What is new.
+        event: Event,
+    },
+    /// From the owner: memory is short, or not any more.
+    HlsWindow {
+        /// The stream.
+        stream: StreamUid,
+        /// The form.
+        form: Form,
+        /// Segments to list, and to keep besides.
+        window: (usize, usize),
+    },
+    /// From the owner: the stream is over.
+    HlsEnd {
+        /// The stream.
+        stream: StreamUid,
+        /// The form.
+        form: Form,
+    },
 }
 
 /// The media lane.
@@ -263,10 +329,14 @@ pub enum Notice {
     Blocked,
     /// A viewer that reads through its connection has something to read.
     Readable,
+    /// A viewer whose connection encrypts has something to send.
+    Sendable,
     /// The play is over.
     PlayEnded(SubscriberId, EndReason),
     /// The connection must go.
     Close(CloseReason),
+    /// The answer to a request of HLS that had to wait, by the number that the connection gave it.
+    Hls(u32, Box<Answer>),
     /// To the channels of a stream's owner: somebody watches a stream that a relay can bring.
     Wanted(StreamKey),
 }

@@ -13,6 +13,7 @@ mod bridge;
 mod egress;
 mod feed;
 mod flush;
+pub mod hls;
 mod key;
 mod log;
 mod memory;
@@ -46,7 +47,7 @@ pub use play::PlayOptions;
 pub use snapshot::{
     BridgeSnapshot, PublisherSnapshot, StreamSnapshot, TrackSnapshot, ViewersSnapshot,
 };
-pub use subscriber::SubscriberId;
+pub use subscriber::{Delivery, SubscriberId};
 pub use turn::Left;
 pub use unit::{Essence, Packets, Unit};
 
@@ -85,6 +86,10 @@ pub struct Hub {
     replica_of: FxHashMap<StreamUid, usize>,
     publications: Slab<Publication>,
     places: Slab<Place>,
+    /// What this core serves by HLS.
+    shelves: hls::Shelves,
+    /// Encrypts the segments of HLS.
+    hls_key: Option<[u8; 16]>,
     /// Replicas with chunks that no flush has seen, oldest first.
     unflushed: VecDeque<usize>,
     /// Replicas whose chunks wait for the flush interval, and until when; some may be in `unflushed` again.
@@ -116,12 +121,14 @@ pub struct HubParts {
     pub budget: Arc<Budget>,
     /// The core's counters.
     pub stats: Arc<CoreStats>,
+    /// The key of encrypted HLS segments.
+    pub hls_key: Option<[u8; 16]>,
 }
 
 impl Hub {
     /// A hub without streams.
     pub fn new(parts: HubParts) -> Self {
-        let HubParts { mesh, clock, config, budget, stats } = parts;
+        let HubParts { mesh, clock, config, budget, stats, hls_key } = parts;
         Self {
             core: mesh.core(),
             clock,
@@ -138,6 +145,8 @@ impl Hub {
             replica_of: FxHashMap::default(),
             publications: Slab::new(),
             places: Slab::new(),
+            shelves: hls::Shelves::default(),
+            hls_key,
             unflushed: VecDeque::new(),
             deferred: Vec::new(),
             controller: Controller::default(),
@@ -272,6 +281,16 @@ impl Hub {
             }
             Control::Live { stream } => self.announced(stream),
             Control::Watched { publisher, watched } => self.watched(publisher, watched),
+            Control::HlsWhich { key } => self.own_hls_which(from, key, now),
+            Control::HlsOpen { key, form } => self.own_hls_open(from, key, form),
+            Control::HlsClose { key, form } => self.own_hls_close(from, &key, form),
+            Control::HlsForm { key, form } => self.hls_form(&key, form, now),
+            Control::HlsState { key, form, stream, live, presentation } => {
+                self.hls_state(&key, (stream, form), live, *presentation, now);
+            }
+            Control::HlsEvent { stream, form, event } => self.shelve(stream, form, &event, now),
+            Control::HlsWindow { stream, form, window } => self.resize_shelf(stream, form, window),
+            Control::HlsEnd { stream, form } => self.end_shelf(stream, form, now),
         }
     }
 

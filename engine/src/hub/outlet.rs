@@ -225,10 +225,10 @@ impl Outlet {
         (subscriber.chunk_end - subscriber.at) as usize
     }
 
-    /// Adds whole chunks from a viewer's next boundary to the edge, if it is served directly.
+    /// Adds whole chunks from a viewer's next boundary to the edge, if it gets them as they are.
     pub fn gather_log<'a>(&'a self, index: usize, out: &mut Gather<'a>) {
         let subscriber = &self.subscribers[index];
-        if subscriber.holds_log() && subscriber.delivery == Delivery::Shared {
+        if subscriber.holds_log() && subscriber.delivery != Delivery::Readdressed {
             let from = subscriber.at.max(subscriber.chunk_end);
             self.log.gather(from, self.log.edge(), FLUSH_SLICES_MAX, out);
         }

@@ -57,6 +57,7 @@ impl Hub {
             let core = self.streams[slot].cores()[position].core;
             self.tell(core, Control::Live { stream: uid });
         }
+        self.announce_packagings(slot);
         Ok(uid)
     }
 
@@ -74,6 +75,7 @@ impl Hub {
 
     fn let_publisher_go(&mut self, slot: usize, now: Micros) {
         if self.streams[slot].leave_if_complete(now) {
+            self.finish_packagings(slot, now);
             self.end_if_over(slot, now);
         }
     }
@@ -96,6 +98,7 @@ impl Hub {
             }
         }
         self.send_ends(slot);
+        self.end_packagings(slot, now);
     }
 
     /// Tells the cores that have not been told of a stream's end. It goes behind the last unit; where
@@ -140,7 +143,7 @@ impl Hub {
     }
 
     /// Tells the publisher when the first viewers have come or the last ones have gone.
-    fn tell_if_watched(&mut self, slot: usize, was_watched: bool) {
+    pub(super) fn tell_if_watched(&mut self, slot: usize, was_watched: bool) {
         let stream = &self.streams[slot];
         let watched = stream.is_watched();
         if let Some((publisher, _)) = stream.publisher().filter(|_| watched != was_watched) {
@@ -161,6 +164,7 @@ impl Hub {
         };
         for unit in stream.ingest(publisher, unit) {
             self.fan_out(slot, &unit, now);
+            self.package(slot, &unit);
         }
         self.let_publisher_go(slot, now);
     }
@@ -201,7 +205,7 @@ impl Hub {
         self.mesh.send_media(core, message).is_ok()
     }
 
-    fn stream_slot(&mut self, key: StreamKey) -> Option<usize> {
+    pub(super) fn stream_slot(&mut self, key: StreamKey) -> Option<usize> {
         if let Some(&slot) = self.stream_slots.get(&key) {
             return Some(slot);
         }
@@ -222,7 +226,7 @@ impl Hub {
         Some(slot)
     }
 
-    fn drop_if_unused(&mut self, slot: usize) {
+    pub(super) fn drop_if_unused(&mut self, slot: usize) {
         if self.streams[slot].is_unused() {
             let stream = self.streams.remove(slot);
             self.stream_slots.remove(&stream.key);

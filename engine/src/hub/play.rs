@@ -24,8 +24,8 @@ pub struct PlayOptions {
     pub egress: Egress,
     /// Its socket, which must stay open until the play is stopped.
     pub fd: RawFd,
-    /// The log's bytes must be readdressed by the connection: it calls [`Hub::read`].
-    pub readdressed: bool,
+    /// How it gets the log's bytes. Where they are readdressed its connection calls [`Hub::read`].
+    pub delivery: Delivery,
     /// How long it waits for a publisher, in milliseconds; 0: not at all.
     pub wait_ms: u64,
 }
@@ -46,7 +46,6 @@ impl Hub {
         let place = self.place_in(replica, options.egress, now);
         let serial = self.next_serial();
         let id = SubscriberId { slot: self.places.insert(place) as u32, serial };
-        let delivery = if options.readdressed { Delivery::Readdressed } else { Delivery::Shared };
         let outlet = self.replicas[replica].outlet(place.outlet);
         let edge = outlet.log().edge();
         let index = outlet.attach(Subscriber {
@@ -58,7 +57,7 @@ impl Hub {
             state: State::Waiting,
             started: false,
             wait_until: now.after_millis(wait_ms),
-            delivery,
+            delivery: options.delivery,
             held: false,
             skips: 0,
             skips_since: now,
@@ -189,6 +188,7 @@ impl Hub {
         if let Some(&slot) = self.replica_of.get(&stream) {
             self.replicas[slot].live = true;
         }
+        self.announce_shelves(stream);
     }
 
     /// Goes on behind units that were lost between the cores.

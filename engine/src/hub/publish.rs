@@ -25,6 +25,8 @@ pub(super) struct Publication {
     /// Units sent to the owner.
     units: u64,
     has_video: bool,
+    /// What comes next is from another source than what came before.
+    is_discontinuity: bool,
     /// The way to the owner was full: nothing is sent before the next random-access point.
     lost: bool,
     /// Metadata and configurations that were lost on the way: they go in front of that point.
@@ -60,6 +62,7 @@ impl Hub {
             stream: None,
             units: 0,
             has_video: false,
+            is_discontinuity: false,
             lost: false,
             owed: Prologue::default(),
         });
@@ -88,6 +91,13 @@ impl Hub {
         }
     }
 
+    /// What comes next of a publication is from another source than what came before.
+    pub fn mark_discontinuity(&mut self, publisher: PublisherId) {
+        if let Some(publication) = self.publication(publisher) {
+            publication.is_discontinuity = true;
+        }
+    }
+
     /// Takes a unit of an accepted publication.
     ///
     /// # Cost
@@ -108,8 +118,10 @@ impl Hub {
         tables: Option<Bytes>,
         now: Micros,
     ) {
-        let entry_point = tables.is_some();
-        let packets = Packets { block, tables: tables.unwrap_or_default(), ..Packets::default() };
+        let Some(publication) = self.publication(publisher) else { return };
+        let is_discontinuity = std::mem::take(&mut publication.is_discontinuity);
+        let (entry_point, tables) = (tables.is_some(), tables.unwrap_or_default());
+        let packets = Packets { block, tables, is_discontinuity, ..Packets::default() };
         self.ingest_unit(publisher, Unit::packets(packets, entry_point, now), now);
     }
 

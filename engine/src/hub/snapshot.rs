@@ -3,6 +3,7 @@
 use corelay_codecs::TrackKind;
 use serde::Serialize;
 
+use super::hls::HlsSnapshot;
 use super::play::count_by_form;
 use super::{Hub, StreamKey};
 use crate::clock::Micros;
@@ -89,6 +90,8 @@ pub struct ViewersSnapshot {
     pub log_ms: u64,
     /// What this core takes out of a transport stream for viewers that cannot take packets.
     pub bridge: Option<BridgeSnapshot>,
+    /// What this core serves of it by HLS, by form.
+    pub hls: Vec<HlsSnapshot>,
 }
 
 /// What a core takes out of a transport stream.
@@ -137,8 +140,23 @@ impl Hub {
                 tracks: bridge.tracks().iter().map(track).collect(),
                 not_carried: bridge.not_carried(),
             }),
+            hls: Vec::new(),
         };
-        self.replicas.iter().map(snapshot).collect()
+        let mut all: Vec<ViewersSnapshot> = self.replicas.iter().map(snapshot).collect();
+        for (key, hls) in self.shelves.snapshots() {
+            match all.iter_mut().find(|one| one.key == *key) {
+                Some(found) => found.hls.push(hls),
+                None => all.push(ViewersSnapshot {
+                    key: key.clone(),
+                    by_form: Vec::new(),
+                    log_bytes: 0,
+                    log_ms: 0,
+                    bridge: None,
+                    hls: vec![hls],
+                }),
+            }
+        }
+        all
     }
 
     /// Relay latencies of this core so far, in microseconds: from the last byte of a unit received to

@@ -12,6 +12,7 @@ use corelay_config::Policy;
 use smallvec::SmallVec;
 
 use super::feed::Feed;
+use super::hls::Packagings;
 use super::key::StreamKey;
 use super::memory::Budget;
 use super::message::{EndReason, PublisherId, PublisherInfo, StreamUid};
@@ -33,6 +34,8 @@ pub struct Stream {
     grace_until: Option<Micros>,
     /// What the publisher sends.
     pub feed: Feed,
+    /// What is made of it for HLS.
+    pub packagings: Packagings,
     cores: SmallVec<[InterestedCore; 4]>,
 }
 
@@ -79,6 +82,7 @@ impl Stream {
             policy,
             publisher: None,
             grace_until: None,
+            packagings: Packagings::default(),
             cores: SmallVec::new(),
         }
     }
@@ -142,7 +146,7 @@ impl Stream {
 
     /// Nobody publishes, nobody is expected back, nobody watches.
     pub fn is_unused(&self) -> bool {
-        !self.is_live() && self.cores.is_empty()
+        !self.is_live() && !self.is_watched()
     }
 
     /// Who publishes.
@@ -174,9 +178,9 @@ impl Stream {
         self.cores.retain(|interested| interested.core != core);
     }
 
-    /// True when any core subscribes.
+    /// True when any core subscribes, or serves it by HLS.
     pub fn is_watched(&self) -> bool {
-        !self.cores.is_empty()
+        !self.cores.is_empty() || !self.packagings.is_unused()
     }
 
     /// The cores with viewers.

@@ -34,6 +34,8 @@ pub enum State {
 pub enum Delivery {
     /// The log's bytes as they are, straight to the socket.
     Shared,
+    /// The log's bytes as they are, encrypted by its connection (TLS).
+    Encrypted,
     /// The log's chunks, copied and readdressed to another RTMP message stream by its connection.
     Readdressed,
 }
@@ -87,6 +89,11 @@ impl Subscriber {
     /// True when its connection may read the log for it.
     pub fn is_readable(&self) -> bool {
         self.state == State::Running && !self.held && self.delivery == Delivery::Readdressed
+    }
+
+    /// True when its connection may encrypt the log for it.
+    pub fn is_encryptable(&self) -> bool {
+        self.state == State::Running && !self.held && self.delivery == Delivery::Encrypted
     }
 
     /// True when it gets nothing before the next entry point.

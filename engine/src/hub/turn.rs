@@ -123,14 +123,22 @@ impl Hub {
             }
         }
         self.stats.log_bytes.set(log_bytes);
+        self.sweep_shelves(now);
         let over = |until: Option<Micros>| until.is_some_and(|until| until <= now);
         let streams: Vec<usize> = self.streams.iter().map(|(slot, _)| slot).collect();
+        let (mut hls_bytes, mut hls_shortened) = (0, 0);
         for slot in streams {
             self.send_ends(slot);
+            self.settle_packagings(slot, now);
+            self.fit_packagings(slot);
+            hls_bytes += self.streams[slot].packagings.bytes();
+            hls_shortened += self.streams[slot].packagings.shortened();
             if over(self.streams[slot].grace_until()) {
                 self.end_if_over(slot, now);
             }
         }
+        self.stats.hls_bytes.set(hls_bytes as u64);
+        self.stats.hls_shortened.set(hls_shortened as u64);
         self.settle(now);
     }
 

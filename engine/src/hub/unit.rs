@@ -27,6 +27,8 @@ pub struct Packets {
     pub tables: Bytes,
     /// Stream time of their arrival, once the owner has seen them.
     pub time: Timestamp,
+    /// They come from another source than those before.
+    pub is_discontinuity: bool,
 }
 
 /// A piece of a stream, on its timeline.

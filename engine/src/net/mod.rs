@@ -1,4 +1,4 @@
-//! Sockets: listeners, receives and gathered sends, what a connection costs an address; datagrams.
+//! Sockets: listeners, receives and gathered sends, what a connection costs an address; TLS; datagrams.
 //!
 //! Invariants
 //! - Every descriptor is non-blocking and close-on-exec from birth.
@@ -9,6 +9,7 @@ mod connect;
 mod listener;
 mod stream;
 mod tcp_info;
+pub mod tls;
 pub mod udp;
 
 pub use address_limit::AddressLimit;

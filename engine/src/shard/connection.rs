@@ -7,8 +7,8 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use super::outbox::Outbox;
 use crate::clock::Micros;
 use crate::driver::Driver;
-use crate::hub::{ConnectionId, Gather, Hub, SubscriberId};
-use crate::net;
+use crate::hub::{ConnectionId, Delivery, Gather, Hub, SubscriberId};
+use crate::net::{self, tls};
 use crate::stats::{CoreStats, Failure};
 
 /// See the module.
@@ -23,6 +23,12 @@ pub struct Connection {
     pub since: Micros,
     /// Its protocol.
     pub driver: Driver,
+    /// What encrypts it; nothing when it is plain, or when the kernel does.
+    pub tls: Option<Box<tls::Stream>>,
+    /// It came by TLS.
+    pub is_secure: bool,
+    /// When its handshake must be over.
+    pub handshake_by: Option<Micros>,
     /// What it alone gets.
     pub outbox: Outbox,
     /// The play that is served straight from a log.
@@ -35,6 +41,8 @@ pub struct Connection {
     pub ended: bool,
     /// It stands in the list of those that have something to do.
     pub queued: bool,
+    /// It stands in the list of those that have something to encrypt.
+    pub is_sendable: bool,
     /// Its input waits for the tick: nobody watches what it publishes.
     pub at_leisure: bool,
     /// Its socket took less than there was, at the time given.
@@ -74,6 +82,8 @@ pub enum Pumped {
     Drained,
     /// The socket is full.
     Blocked,
+    /// Keys must be agreed on with the peer first.
+    Handshaking,
 }
 
 impl Connection {
@@ -91,12 +101,16 @@ impl Connection {
             socket,
             since: now,
             driver,
+            tls: None,
+            is_secure: false,
+            handshake_by: None,
             outbox: Outbox::default(),
             shared: None,
             connecting: false,
             has_input: false,
             ended: false,
             queued: false,
+            is_sendable: false,
             at_leisure: false,
             blocked: None,
             closing: None,
@@ -110,6 +124,11 @@ impl Connection {
     /// # Errors
     /// The socket failed.
     pub fn pump(&mut self, hub: &mut Hub, stats: &CoreStats, now: Micros) -> io::Result<Pumped> {
+        if let Some(mut tls) = self.tls.take() {
+            let pumped = self.pump_encrypted(&mut tls, hub, stats, now);
+            self.tls = Some(tls);
+            return pumped;
+        }
         loop {
             let (sent, wanted) = {
                 let slices = self.gather(hub);
@@ -126,20 +145,89 @@ impl Connection {
             self.sent(hub, sent);
             stats.bytes_out.add(sent as u64);
             if sent < wanted {
-                if sent > 0 || self.blocked.is_none() {
-                    self.blocked = Some(now);
-                }
-                if let Some(shared) = self.shared {
-                    hub.set_blocked(shared, true);
-                }
-                return Ok(Pumped::Blocked);
+                return Ok(self.pumped_in_part(hub, sent, now));
             }
         }
+        Ok(self.pumped_all(hub))
+    }
+
+    /// The same through TLS: what is encrypted counts as sent, and waits here for its socket.
+    fn pump_encrypted(
+        &mut self,
+        tls: &mut tls::Stream,
+        hub: &mut Hub,
+        stats: &CoreStats,
+        now: Micros,
+    ) -> io::Result<Pumped> {
+        loop {
+            if tls.has_output() {
+                let sent = self.send_encrypted(tls)?;
+                stats.bytes_out.add(sent as u64);
+                if tls.has_output() {
+                    return Ok(self.pumped_in_part(hub, sent, now));
+                }
+            }
+            if tls.is_handshaking() {
+                self.blocked = None;
+                return Ok(Pumped::Handshaking);
+            }
+            let taken = {
+                let slices = self.gather(hub);
+                if slices.is_empty() { 0 } else { tls.encrypt(&slices) }
+            };
+            if taken == 0 {
+                return Ok(self.pumped_all(hub));
+            }
+            self.sent(hub, taken);
+        }
+    }
+
+    /// Sends what is encrypted, as much as the socket takes now.
+    fn send_encrypted(&self, tls: &mut tls::Stream) -> io::Result<usize> {
+        match tls.send(|slices| net::send(self.fd(), slices)) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+            result => result,
+        }
+    }
+
+    fn pumped_in_part(&mut self, hub: &mut Hub, sent: usize, now: Micros) -> Pumped {
+        if sent > 0 || self.blocked.is_none() {
+            self.blocked = Some(now);
+        }
+        if let Some(shared) = self.shared {
+            hub.set_blocked(shared, true);
+        }
+        Pumped::Blocked
+    }
+
+    fn pumped_all(&mut self, hub: &mut Hub) -> Pumped {
         self.blocked = None;
         if let Some(shared) = self.shared {
             hub.set_blocked(shared, false);
         }
-        Ok(Pumped::Drained)
+        Pumped::Drained
+    }
+
+    /// Says on the way out that nothing more comes. True when all there was is with the kernel.
+    pub fn finish_output(&mut self) -> bool {
+        let Some(mut tls) = self.tls.take() else { return self.outbox.is_empty() };
+        let is_sent = self.outbox.is_empty() && {
+            tls.close();
+            // A socket that has failed takes nothing any more.
+            self.send_encrypted(&mut tls).is_err() || !tls.has_output()
+        };
+        self.tls = Some(tls);
+        is_sent
+    }
+
+    /// How its plays get what they share with others.
+    pub fn delivery(&self) -> Delivery {
+        if self.tls.is_some() { Delivery::Encrypted } else { Delivery::Shared }
+    }
+
+    /// Keys are being agreed on with the peer.
+    pub fn is_handshaking(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.is_handshaking())
     }
 
     /// What is to be sent, in order.
@@ -181,7 +269,12 @@ impl Connection {
 
     /// When the connection must be looked at next.
     pub fn deadline(&self) -> Option<Micros> {
-        let driver = if self.closing.is_none() { self.driver.poll_timeout() } else { None };
+        let driver = match self.handshake_by {
+            _ if self.closing.is_some() => None,
+            // Its protocol has not begun.
+            Some(by) => Some(by),
+            None => self.driver.poll_timeout(),
+        };
         let write = self.blocked.map(|since| since.after_millis(self.write_timeout_ms));
         let closing = self.closing.map(|closing| closing.until);
         [driver, write, closing].into_iter().flatten().min()

@@ -12,7 +12,7 @@ use corelay_protocols::rtmp::ServerSettings as RtmpSettings;
 use corelay_protocols::ts_tcp::{self, StreamName};
 
 use crate::clock::Micros;
-use crate::driver::{Driver, HttpDriver, HttpSettings, RtmpDriver, TsDriver};
+use crate::driver::{Driver, HlsSettings, HttpDriver, HttpSettings, RtmpDriver, TsDriver};
 
 /// What is spoken on a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +34,15 @@ impl Protocol {
             Self::Ts => "ts",
         }
     }
+
+    /// The same with TLS.
+    pub fn secure_name(self) -> &'static str {
+        match self {
+            Self::Rtmp => "rtmps",
+            Self::Http => "https",
+            Self::Ts => "ts-tls",
+        }
+    }
 }
 
 /// A listening socket of one core.
@@ -43,6 +52,8 @@ pub struct ListenerSpec {
     pub protocol: Protocol,
     /// The socket.
     pub socket: OwnedFd,
+    /// What its handshakes need; `None` for connections without TLS.
+    pub tls: Option<Arc<rustls::ServerConfig>>,
     /// Connections taken from the queue before others get their turn.
     pub accept_burst: usize,
 }
@@ -60,8 +71,8 @@ pub struct Protocols {
 }
 
 impl Protocols {
-    /// Takes what they need from the configuration.
-    pub fn new(config: &Config) -> Self {
+    /// Takes what they need from the configuration. `hls_key` encrypts HLS segments.
+    pub fn new(config: &Config, hls_key: Option<[u8; 16]>) -> Self {
         let Config { rtmp, http, ts, .. } = config;
         Self {
             rtmp: Arc::new(RtmpSettings {
@@ -94,6 +105,12 @@ impl Protocols {
             http_driver: HttpSettings {
                 play_wait_ms: http.play_wait_ms,
                 unsynced_bytes_max: ts.unsynced_bytes_max as u64,
+                hls: HlsSettings {
+                    is_enabled: config.hls.enabled,
+                    low_latency: config.hls.low_latency,
+                    segment_ms: config.hls.segment_ms,
+                    key: hls_key,
+                },
             },
             ts: Arc::new(ts_tcp::Settings {
                 stream: StreamName::parse(&ts.stream).unwrap_or_default(),
@@ -105,6 +122,11 @@ impl Protocols {
         }
     }
 
+    /// The key of encrypted HLS segments.
+    pub fn hls_key(&self) -> Option<[u8; 16]> {
+        self.http_driver.hls.key
+    }
+
     /// A driver for a connection accepted at `now`.
     pub fn driver(&self, protocol: Protocol, now: Micros) -> Driver {
         match protocol {
@@ -113,7 +135,8 @@ impl Protocols {
             }
             Protocol::Http => {
                 let settings = Arc::clone(&self.http);
-                Driver::Http(Box::new(HttpDriver::new(settings, self.http_driver, now)))
+                let seed = u64::from_ne_bytes(self.seed());
+                Driver::Http(Box::new(HttpDriver::new(settings, self.http_driver, seed, now)))
             }
             Protocol::Ts => Driver::Ts(Box::new(TsDriver::new(Arc::clone(&self.ts), now))),
         }

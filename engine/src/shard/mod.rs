@@ -13,6 +13,7 @@ mod links;
 mod listen;
 mod outbox;
 mod run;
+mod secure;
 mod snapshot;
 mod tick;
 mod turn;
@@ -40,9 +41,11 @@ use crate::hub::{ConnectionId, Hub, Left};
 use crate::limits::Limits;
 use crate::log::Logger;
 use crate::mesh::CoreIndex;
+use crate::net::tls;
 use crate::rt::Registry;
 use crate::stats::{CoreStats, Failure};
 use connection::Closing;
+use secure::Secure;
 use wheel::Wheel;
 
 /// See the module.
@@ -62,6 +65,8 @@ pub struct Shard {
     logger: Logger,
     /// Where every socket is read into: a session takes all of it before the next one reads.
     scratch: Box<[u8]>,
+    /// What its TLS connections share.
+    secure: Secure,
     serial: u32,
     /// Connections that notices have changed, kept between turns for its memory.
     touched: Vec<ConnectionId>,
@@ -87,7 +92,7 @@ impl Shard {
     /// The limit that stands against it.
     fn admit(
         &mut self,
-        protocol: Protocol,
+        listener: &ListenerSpec,
         socket: OwnedFd,
         peer: SocketAddr,
     ) -> Result<ConnectionId, Failure> {
@@ -108,12 +113,26 @@ impl Shard {
             return Err(failure);
         }
         let now = self.clock.now();
+        let protocol = listener.protocol;
+        let tls = listener.tls.as_ref().map(|config| tls::Stream::new(Arc::clone(config)));
+        let tls = tls.transpose().map_err(|error| {
+            self.limits.disconnect(peer.ip());
+            self.logger.core(Level::ERROR, format!("refused {peer}: {error}"));
+            Failure::Tls
+        })?;
         self.serial = self.serial.wrapping_add(1);
         let entry = self.connections.vacant_entry();
         let id = ConnectionId { core: self.core, slot: entry.key() as u32, serial: self.serial };
         let driver = self.protocols.driver(protocol, now);
         let write_timeout_ms = self.protocols.write_timeout_ms(protocol);
-        entry.insert(Connection::new(id, (socket, peer), driver, write_timeout_ms, now));
+        let mut connection = Connection::new(id, (socket, peer), driver, write_timeout_ms, now);
+        if let Some(tls) = tls {
+            connection.is_secure = true;
+            connection.handshake_by = Some(self.secure.handshake_by(now));
+            connection.tls = Some(Box::new(tls));
+            self.stats.tls_connections.add(1);
+        }
+        entry.insert(connection);
         self.stats.connections.set(self.connections.len() as u64);
         self.logger.connection(Level::DEBUG, id, format!("accepted {peer}"));
         self.schedule(id);
@@ -129,6 +148,7 @@ impl Shard {
         if connection.driver.link_end(&Ending::Peer).is_none() {
             self.limits.disconnect(connection.peer.ip());
         }
+        self.stats.tls_connections.sub(u64::from(connection.is_secure));
         self.stats.connections.set(self.connections.len() as u64);
     }
 
@@ -165,6 +185,8 @@ impl Shard {
             id,
             peer: connection.peer,
             fd: connection.socket.as_raw_fd(),
+            is_secure: connection.is_secure,
+            delivery: connection.delivery(),
             links: &mut self.link_events,
             outbox: &mut connection.outbox,
             shared: &mut connection.shared,
@@ -189,13 +211,16 @@ impl Shard {
         };
         let peer = context.peer;
         let did = if role.is_empty() { String::new() } else { format!(", {role} of {stream}") };
-        // What becomes of a link is said where its attempts are counted.
-        let level = if link_end.is_some() { Level::DEBUG } else { level };
+        // What becomes of a link is said where its attempts are counted; a player of HLS comes for a
+        // playlist and goes.
+        let is_quiet = link_end.is_some() || (role.is_empty() && level == Level::INFO);
+        let level = if is_quiet { Level::DEBUG } else { level };
         context.log(level, format!("{text} ({peer}{did})"));
         context.links.extend(link_end.map(|(link, end)| (link, LinkEvent::Ended(end))));
         let Some(connection) = self.connection(id) else { return };
         let gone = matches!(ending, Ending::Peer | Ending::Fault(Failure::Socket, _));
-        if gone {
+        // Without keys there is no way to say anything.
+        if gone || connection.is_handshaking() || matches!(ending, Ending::Fault(Failure::Tls, _)) {
             connection.outbox.clear();
         }
         let until = if gone { now } else { now.after_millis(LAST_WORDS_MS) };

@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use tracing::Level;
 
 use super::links::Links;
+use super::secure::Secure;
 use super::turn::Next;
 use super::wheel::Wheel;
 use super::{Ending, ListenerSpec, Look, Protocols, Shard, ShardSnapshot, tick};
@@ -74,6 +75,8 @@ pub struct CoreParts {
     pub logger: Logger,
     /// The sockets it accepts on.
     pub listeners: Vec<ListenerSpec>,
+    /// Established TLS connections go to the kernel.
+    pub kernel_tls: bool,
 }
 
 /// Runs a core until it is asked to stop.
@@ -135,6 +138,7 @@ impl Core {
             config: Arc::clone(&parts.config),
             budget: parts.budget,
             stats: Arc::clone(&parts.stats),
+            hls_key: parts.protocols.hls_key(),
         });
         let (core, config) = (hub.core(), Arc::clone(&parts.config));
         let shard = Shard {
@@ -151,6 +155,7 @@ impl Core {
             stats: parts.stats,
             logger: parts.logger,
             scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(),
+            secure: Secure::new(&parts.config.tls, parts.kernel_tls),
             serial: 0,
             touched: Vec::new(),
             queue: Vec::new(),
@@ -163,6 +168,7 @@ impl Core {
             idle_swept: now,
             stopping: false,
         };
+        shard.stats.tls_kernel.set(u64::from(parts.kernel_tls));
         let cores = &parts.config.cores;
         let links = Links::new(&parts.config, parts.resolver);
         Self {
@@ -276,7 +282,7 @@ impl Core {
             match net::accept(&listener.socket, tcp) {
                 Ok(Some((socket, peer))) => {
                     let fd = socket.as_raw_fd();
-                    let Ok(id) = shard.admit(listener.protocol, socket, peer) else { continue };
+                    let Ok(id) = shard.admit(listener, socket, peer) else { continue };
                     if let Err(error) =
                         poller.registry().add(fd, Token::Connection(id).encode(), Watch::Connection)
                     {

@@ -5,6 +5,7 @@ use hdrhistogram::Histogram;
 use super::Shard;
 use crate::channel::ChannelSnapshot;
 use crate::channel::input::InputSnapshot;
+use crate::hub::hls::SessionSnapshot;
 use crate::hub::{StreamKey, StreamSnapshot, ViewersSnapshot};
 use crate::net;
 
@@ -96,14 +97,37 @@ impl Shard {
                 blocked: connection.blocked.is_some(),
             }
         };
+        let mut all: Vec<ClientSnapshot> = Vec::new();
+        if clients {
+            all.extend(self.connections.iter().map(client));
+            all.extend(self.hub.hls_sessions(now).map(session));
+        }
         ShardSnapshot {
             core: self.core.0,
             streams: self.hub.stream_snapshots(now),
             viewers: self.hub.viewer_snapshots(),
             channels: self.channels.snapshots(tables, now),
             published,
-            clients: self.connections.iter().filter(|_| clients).map(client).collect(),
+            clients: all,
             latency_us: self.hub.latency_us().clone(),
         }
+    }
+}
+
+/// A viewer of HLS, who is no connection.
+fn session((key, session): (&StreamKey, SessionSnapshot)) -> ClientSnapshot {
+    ClientSnapshot {
+        id: format!("hls-{:016x}", session.id),
+        peer: session.peer,
+        protocol: "hls",
+        role: "play",
+        stream: key.to_string(),
+        agent: session.agent,
+        url: String::new(),
+        alive_ms: session.alive_ms,
+        send_bytes: session.bytes,
+        recv_bytes: 0,
+        rtt_us: 0,
+        blocked: false,
     }
 }

@@ -72,6 +72,9 @@ impl Shard {
                 }
                 return;
             }
+            if connection.handshake_by.is_some() {
+                return self.handshake_timed_out(id, now);
+            }
             self.with_driver(id, now, |driver, context| driver.handle_timeout(context));
             self.hand_over_notices(now);
             self.settle_connection(id, now);

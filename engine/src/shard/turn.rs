@@ -2,11 +2,12 @@
 
 use std::io;
 
-use super::connection::Pumped;
+use super::connection::{Closing, Pumped};
 use super::{Ending, Shard};
 use crate::clock::Micros;
 use crate::hub::{CloseReason, ConnectionId, Left, Notice};
 use crate::net;
+use crate::net::tls::Refusal;
 use crate::rt::Ready;
 use crate::stats::Failure;
 
@@ -52,6 +53,7 @@ impl Shard {
 
     /// Serves every connection that has something to do.
     pub(super) fn serve_queue(&mut self, now: Micros) {
+        self.secure.begin_turn(self.flush_left == Left::Now);
         // What is queued meanwhile is for the next turn.
         let count = self.queue.len();
         for at in 0..count {
@@ -70,6 +72,7 @@ impl Shard {
         if self.connection(id).is_some_and(|connection| connection.blocked.is_none()) {
             self.pump(id, now);
         }
+        self.offer_to_kernel(id, now);
         self.schedule(id);
         self.settle_leisure(id);
         if self.is_over(id, now) {
@@ -86,14 +89,16 @@ impl Shard {
             if !connection.has_input || !connection.wants_input() {
                 return;
             }
+            if connection.is_handshaking() && !self.secure.may_work() {
+                return self.stats.tls_deferred.add(1);
+            }
+            let Some(connection) = self.connection(id) else { return };
             let fd = connection.fd();
             let mut scratch = std::mem::take(&mut self.scratch);
             let received = net::receive(fd, &mut scratch);
             if let Ok(bytes @ 1..) = received {
                 self.stats.bytes_in.add(bytes as u64);
-                self.with_driver(id, now, |driver, context| {
-                    driver.handle_input(context, &scratch[..bytes])
-                });
+                self.take_input(id, &scratch[..bytes], now);
                 // Its answers make room for more input, and the hub's answers may let it go on.
                 self.hand_over_notices(now);
             }
@@ -107,6 +112,10 @@ impl Shard {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     connection.has_input = false;
                 }
+                // A record that is no data: the kernel's TLS leaves it to us, and we end with it.
+                Err(error) if connection.is_secure && error.raw_os_error() == Some(libc::EIO) => {
+                    return self.input_ended(id, now);
+                }
                 Err(error) => {
                     let ending = match error.kind() {
                         io::ErrorKind::ConnectionReset => Ending::Peer,
@@ -119,7 +128,10 @@ impl Shard {
     }
 
     /// The peer sends no more. What is still for it may be read, if its protocol comes to an end so.
-    fn input_ended(&mut self, id: ConnectionId, now: Micros) {
+    pub(super) fn input_ended(&mut self, id: ConnectionId, now: Micros) {
+        if self.connection(id).is_some_and(|connection| connection.is_handshaking()) {
+            self.stats.count_refusal(Refusal::Gone);
+        }
         self.with_driver(id, now, |driver, context| driver.input_ended(context));
         let Some(connection) = self.connection(id) else { return };
         connection.has_input = false;
@@ -186,7 +198,7 @@ impl Shard {
         let had_own = !connection.outbox.is_empty();
         match connection.pump(&mut self.hub, &self.stats, now) {
             Ok(Pumped::Drained) if had_own => {}
-            Ok(Pumped::Drained) => return,
+            Ok(Pumped::Drained | Pumped::Handshaking) => return,
             Ok(Pumped::Blocked) => return self.stats.blocked.add(1),
             Err(error) => {
                 let ending = Ending::Fault(Failure::Socket, error.to_string());
@@ -206,15 +218,15 @@ impl Shard {
     /// True when a connection that is being closed has nothing left to do.
     fn is_over(&mut self, id: ConnectionId, now: Micros) -> bool {
         let Some(connection) = self.connection(id) else { return false };
-        let drained = connection.outbox.is_empty();
-        let Some(closing) = connection.closing.as_mut() else { return false };
+        let Some(closing) = connection.closing else { return false };
+        let finished = closing.shut || connection.finish_output();
         if closing.until <= now {
             return true;
         }
-        if drained && !closing.shut {
+        if finished && !closing.shut {
             // Unread input would turn the close into a reset, and the peer might lose our last words:
             // shut our side, and read until the peer closes too.
-            closing.shut = true;
+            connection.closing = Some(Closing { shut: true, ..closing });
             net::shut_output(connection.fd());
             connection.has_input = true;
             self.enqueue(id);
@@ -227,6 +239,7 @@ impl Shard {
         self.hand_over_notices(now);
         self.flush_left = self.hub.flush(now, Micros(now.0 + FLUSH_BUDGET_US));
         self.hand_over_notices(now);
+        self.send_encrypted(now);
         self.hub.ring_bells();
     }
 
@@ -235,6 +248,7 @@ impl Shard {
         let channels = self.channels.next_due();
         match (self.flush_left, channels) {
             _ if !self.queue.is_empty() || self.channels.has_rest() => Next::Now,
+            _ if self.secure.has_rest() => Next::Now,
             (Left::Now, _) => Next::Now,
             (Left::Until(flush), Some(channel)) => Next::At(flush.min(channel)),
             (Left::Until(due), None) | (Left::Nothing, Some(due)) => Next::At(due),
@@ -249,6 +263,10 @@ impl Shard {
         for _ in 0..NOTICE_ROUNDS_MAX {
             let mut notices = self.hub.take_notices();
             for (id, notice) in notices.drain(..) {
+                if matches!(notice, Notice::Sendable) {
+                    self.note_sendable(id);
+                    continue;
+                }
                 if touched.last() != Some(&id) && !id.is_channel() {
                     touched.push(id);
                 }
@@ -322,7 +340,7 @@ impl Shard {
 const READS_PER_TURN: usize = 8;
 /// Bytes that wake the core for a publisher that nobody watches, before its time has come.
 const LEISURE_BYTES: usize = 64 << 10;
-/// How long one turn may flush before sockets are looked at again.
-const FLUSH_BUDGET_US: u64 = 1_000;
+/// How long one turn may flush before sockets are looked at again; and how long it may encrypt.
+pub(super) const FLUSH_BUDGET_US: u64 = 1_000;
 /// Notices that answer notices settle in two or three rounds; a bound makes a bug visible, not fatal.
 const NOTICE_ROUNDS_MAX: usize = 64;

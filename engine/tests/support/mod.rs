@@ -13,6 +13,7 @@
 pub mod amf;
 pub mod ffmpeg;
 pub mod flv;
+pub mod hls;
 pub mod http;
 pub mod media;
 pub mod netns;
@@ -20,6 +21,8 @@ pub mod nginx;
 pub mod peer;
 pub mod relay;
 pub mod rtmp;
+pub mod secured;
+pub mod tls;
 pub mod ts;
 pub mod witness;
 

@@ -19,6 +19,14 @@ ts.listen = ["127.0.0.1:0"]
 admin.listen = "127.0.0.1:0"
 "#;
 
+/// The same with a TLS listener beside each.
+const SECURE: &str = r#"
+rtmp.listen = ["127.0.0.1:0", { address = "127.0.0.1:0", tls = true }]
+http.listen = ["127.0.0.1:0", { address = "127.0.0.1:0", tls = true }]
+ts.listen = ["127.0.0.1:0", { address = "127.0.0.1:0", tls = true }]
+admin.listen = "127.0.0.1:0"
+"#;
+
 /// A running relay. Dropping it ends it.
 pub struct Relay {
     child: Child,
@@ -39,9 +47,18 @@ impl Relay {
 
     /// The same, with the resource limits of the process set first (options of prlimit).
     pub fn start_limited(settings: &str, limits: &[&str]) -> Self {
+        Self::launch(BASE, settings, limits)
+    }
+
+    /// The same with TLS listeners too. The settings name the certificates.
+    pub fn start_secure(settings: &str) -> Self {
+        Self::launch(SECURE, settings, &[])
+    }
+
+    fn launch(base: &str, settings: &str, limits: &[&str]) -> Self {
         let scratch = Scratch::new("relay");
         let config = scratch.file("corelay.toml");
-        std::fs::write(&config, format!("{BASE}{settings}\n")).expect("scratch is writable");
+        std::fs::write(&config, format!("{base}{settings}\n")).expect("scratch is writable");
         let log = scratch.file("relay.log");
         let mut child = spawn(&["--config", config.to_str().unwrap()], limits, &log);
         let started = Instant::now();
@@ -54,13 +71,30 @@ impl Relay {
             ready.then_some(text)
         });
         let address = |kind: &str| {
-            let prefix = format!("listening {kind} ");
-            let line = lines.lines().find_map(|line| line.strip_prefix(&prefix));
-            let line = line.unwrap_or_else(|| panic!("no line `{prefix}...` in:\n{lines}"));
-            line.trim().parse().unwrap_or_else(|error| panic!("`{line}`: {error}"))
+            let address = listening(&lines, kind);
+            address.unwrap_or_else(|| panic!("it does not listen for {kind}:\n{lines}"))
         };
         let (rtmp, http, ts) = (address("rtmp"), address("http"), address("ts"));
-        Self { child, log, scratch, rtmp, http, ts, admin: address("admin") }
+        let admin = listening(&lines, "admin-https").unwrap_or_else(|| address("admin"));
+        Self { child, log, scratch, rtmp, http, ts, admin }
+    }
+
+    /// Where something is served, by the name that the relay gives it: `rtmps`, `https`, `ts-tls`.
+    ///
+    /// # Panics
+    /// If it is not.
+    pub fn listening(&self, kind: &str) -> SocketAddr {
+        listening(&self.log(), kind).unwrap_or_else(|| panic!("it does not listen for {kind}"))
+    }
+
+    /// Address of a stream for RTMP publishers and players through TLS.
+    pub fn rtmps_url(&self, app: &str, name: &str) -> String {
+        format!("rtmps://{}/{app}/{name}", self.listening("rtmps"))
+    }
+
+    /// The port of HTTPS.
+    pub fn https_port(&self) -> u16 {
+        self.listening("https").port()
     }
 
     /// Where RTMP is served.
@@ -242,6 +276,13 @@ impl Drop for Relay {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The address of a line `listening KIND ADDRESS`.
+fn listening(lines: &str, kind: &str) -> Option<SocketAddr> {
+    let prefix = format!("listening {kind} ");
+    let line = lines.lines().find_map(|line| line.strip_prefix(&prefix))?;
+    Some(line.trim().parse().unwrap_or_else(|error| panic!("`{line}`: {error}")))
 }
 
 /// Starts the program with its output going to `log`.

@@ -50,6 +50,38 @@ pub(super) struct Client<'a> {
     blocked: bool,
 }
 
+/// Makes one client of what is one session of HLS on several cores: its connections may be on any.
+pub(super) fn merge_sessions(shards: &mut [ShardSnapshot]) {
+    let mut known: HashMap<String, (usize, usize)> = HashMap::new();
+    for index in 0..shards.len() {
+        let mut own = std::mem::take(&mut shards[index].clients);
+        let mut kept: Vec<ClientSnapshot> = Vec::with_capacity(own.len());
+        for client in own.drain(..) {
+            if client.protocol != "hls" {
+                kept.push(client);
+                continue;
+            }
+            // One session may watch several streams.
+            let id = format!("{} {}", client.id, client.stream);
+            match known.get(&id) {
+                Some(&(shard, at)) => {
+                    let first = match shard == index {
+                        true => &mut kept[at],
+                        false => &mut shards[shard].clients[at],
+                    };
+                    first.alive_ms = first.alive_ms.max(client.alive_ms);
+                    first.send_bytes += client.send_bytes;
+                }
+                None => {
+                    known.insert(id, (index, kept.len()));
+                    kept.push(client);
+                }
+            }
+        }
+        shards[index].clients = kept;
+    }
+}
+
 /// All connections with their cores, in the order in which each core accepted them.
 pub(super) fn sorted(shards: &[ShardSnapshot]) -> Vec<(u16, &ClientSnapshot)> {
     let of_core = |shard: &'_ ShardSnapshot| shard.core;
@@ -116,6 +148,7 @@ fn kind(protocol: &str, role: &str) -> &'static str {
         ("rtmp", "publish") => "fmle-publish",
         ("rtmp", "play") => "rtmp-play",
         ("http", "play") => "flv-play",
+        ("hls", "play") => "hls-play",
         (_, "publish") => "publish",
         (_, "play") => "play",
         _ => "unknown",
@@ -177,6 +210,24 @@ mod tests {
         let shown = &shown(&[shard])[0];
         assert_eq!((&shown["stream"], &shown["url"]), (&json!(""), &json!("")));
         assert_eq!((&shown["name"], &shown["type"]), (&json!(""), &json!("unknown")));
+    }
+
+    #[test]
+    fn a_session_on_two_cores_is_one_client() {
+        let session = |id: &str, bytes| ClientSnapshot {
+            protocol: "hls",
+            send_bytes: bytes,
+            ..samples::client(id, "play", "live/test")
+        };
+        let mut shards = vec![samples::shard(0), samples::shard(1)];
+        shards[0].clients.extend([session("hls-1", 10), samples::client("0-1", "", "")]);
+        shards[1].clients.extend([session("hls-2", 7), session("hls-1", 5)]);
+        merge_sessions(&mut shards);
+        let shown = shown(&shards);
+        let row = |at: usize| (shown[at]["id"].clone(), shown[at]["send_bytes"].clone());
+        assert_eq!((shown.len(), row(0)), (3, (json!("hls-1"), json!(15))));
+        assert_eq!(row(2), (json!("hls-2"), json!(7)));
+        assert_eq!(shown[0]["type"], "hls-play");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use hdrhistogram::Histogram;
 
 use crate::hub::{PublisherSnapshot, StreamKey, StreamSnapshot, TrackSnapshot, ViewersSnapshot};
+use crate::net::tls::Refusal;
 use crate::shard::{ClientSnapshot, ShardSnapshot};
 use crate::stats::{CoreStats, Failure, SkipReason};
 
@@ -97,6 +98,7 @@ pub(in crate::control) fn relay() -> Vec<ShardSnapshot> {
         log_bytes,
         log_ms,
         bridge: None,
+        hls: Vec::new(),
     };
     let (mut first, mut second) = (shard(0), shard(1));
     first.streams.push(stream(7, "live", "test"));
@@ -141,5 +143,9 @@ pub(in crate::control) fn stats() -> Vec<Arc<CoreStats>> {
     (0..3).for_each(|_| second.count_skip(SkipReason::BehindTime));
     second.count_failure(Failure::Protocol);
     second.count_failure(Failure::Socket);
+    second.tls_connections.set(3);
+    second.tls_handshakes.set(40);
+    second.tls_resumed.set(10);
+    second.count_refusal(Refusal::NotTls);
     vec![Arc::new(first), Arc::new(second)]
 }

@@ -4,7 +4,7 @@
 mod tests;
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde::Serialize;
 
@@ -157,7 +157,9 @@ fn one<'a>(
     is_full: bool,
 ) -> Stream<'a> {
     let publisher = stream.publisher.as_ref();
-    let viewers: Vec<Viewers> = watched.iter().map(|(core, here)| count(*core, here)).collect();
+    let mut sessions = HashSet::new();
+    let count = |(core, here): &(u16, &ViewersSnapshot)| count(*core, here, &mut sessions);
+    let viewers: Vec<Viewers> = watched.iter().map(count).collect();
     let bridges = || watched.iter().filter_map(|(_, here)| here.bridge.as_ref());
     let tracks = match stream.is_transport {
         true => tracks::of_transport(bridges(), sources.main()),
@@ -222,11 +224,16 @@ fn not_carried<'a>(bridges: impl Iterator<Item = &'a BridgeSnapshot>) -> Vec<Not
     rows.iter().map(row).collect()
 }
 
-/// Two egresses of one form, with all tracks and with one, are one form here.
-fn count(core: u16, here: &ViewersSnapshot) -> Viewers {
+/// Two egresses of one form, with all tracks and with one, are one form here. A session of HLS counts on
+/// the first core that knows it.
+fn count(core: u16, here: &ViewersSnapshot, sessions: &mut HashSet<u64>) -> Viewers {
     let mut by_form = BTreeMap::new();
     for (form, viewers) in &here.by_form {
         *by_form.entry(*form).or_default() += viewers;
+    }
+    for hls in &here.hls {
+        let new = hls.viewers.iter().filter(|session| sessions.insert(**session)).count();
+        *by_form.entry(hls.form).or_default() += new;
     }
     Viewers { core, total: by_form.values().sum(), by_form }
 }

@@ -30,6 +30,8 @@ pub(in crate::control) struct Whole {
     pub(in crate::control) budget_used: u64,
     /// Bytes of that budget.
     pub(in crate::control) budget_max: u64,
+    /// When each certificate ends to be valid, in seconds since 1970.
+    pub(in crate::control) certificates: Vec<Option<u64>>,
 }
 
 /// The reply's `data`.
@@ -263,6 +265,7 @@ mod tests {
             rescues: 2,
             budget_used: 300_000,
             budget_max: 1 << 30,
+            certificates: Vec::new(),
         };
         serde_json::to_value(Summary::of(&whole)).unwrap()
     }
@@ -304,7 +307,7 @@ mod tests {
             &json!({"ring": 6, "malformed_tags": 8, "log_lines": 9,
                     "skips": {"behind_bytes": 0, "behind_time": 3, "log_limit": 0, "memory": 0},
                     "failures": {"limit": 0, "protocol": 2, "socket": 1, "timeout": 0,
-                                 "too_many_connections": 0, "too_many_from_address": 0,
+                                 "tls": 0, "too_many_connections": 0, "too_many_from_address": 0,
                                  "too_slow": 0}})
         );
     }

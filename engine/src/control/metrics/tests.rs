@@ -108,6 +108,7 @@ fn whole() -> Whole {
         rescues: 2,
         budget_used: 300_000,
         budget_max: 1 << 30,
+        certificates: vec![Some(1_800_000_000), None],
     }
 }
 
@@ -130,6 +131,7 @@ fn the_names_are_these_and_stay() {
         "counter corelay_bytes",
         "counter corelay_failures",
         "counter corelay_heartbeats",
+        "gauge corelay_hls_shortened",
         "counter corelay_log_lines_lost",
         "counter corelay_malformed_tags",
         "counter corelay_process_cpu_seconds",
@@ -137,6 +139,9 @@ fn the_names_are_these_and_stay() {
         "counter corelay_sends",
         "counter corelay_skips",
         "counter corelay_stream_bytes_in",
+        "counter corelay_tls_deferred",
+        "counter corelay_tls_failures",
+        "counter corelay_tls_handshakes",
         "counter corelay_units_in",
         "counter corelay_unknown_calls",
         "counter corelay_watchdog_rescues",
@@ -154,6 +159,9 @@ fn the_names_are_these_and_stay() {
         "gauge corelay_stream_viewers",
         "gauge corelay_streams",
         "gauge corelay_streams_left_out",
+        "gauge corelay_tls_certificate_expiry_seconds",
+        "gauge corelay_tls_connections",
+        "gauge corelay_tls_kernel",
         "gauge corelay_uptime_seconds",
         "gauge corelay_viewers",
         "histogram corelay_relay_latency_seconds",
@@ -238,6 +246,13 @@ fn every_sample_says_what_was_counted() {
     assert_eq!((skips("1", "behind_time"), skips("0", "memory")), (3.0, 0.0));
     let failures = |core, why| value("corelay_failures_total", &[("core", core), ("reason", why)]);
     assert_eq!((failures("0", "protocol"), failures("1", "socket")), (1.0, 1.0));
+    let shaken = |kind| value("corelay_tls_handshakes_total", &[("core", "1"), ("kind", kind)]);
+    assert_eq!((shaken("full"), shaken("resumed")), (30.0, 10.0));
+    let tls = |why| value("corelay_tls_failures_total", &[("core", "1"), ("reason", why)]);
+    assert_eq!((tls("not_tls"), tls("timeout")), (1.0, 0.0));
+    assert_eq!(core("corelay_tls_connections", "1"), 3.0);
+    let expiry = value("corelay_tls_certificate_expiry_seconds", &[("certificate", "1")]);
+    assert_eq!(expiry, 1_800_000_000.0);
     assert_eq!(value("corelay_memory_bytes", &[("pool", "logs")]), 196_608.0);
     assert_eq!(value("corelay_memory_bytes", &[("pool", "gop")]), 103_392.0);
     assert_eq!(value("corelay_memory_limit_bytes", &[]), 1_073_741_824.0);
@@ -318,11 +333,13 @@ fn beyond_a_thousand_streams_the_published_ones_stay() {
 fn no_label_names_a_connection() {
     let allowed = [
         "app",
+        "certificate",
         "core",
         "direction",
         "form",
         "indicator",
         "input",
+        "kind",
         "le",
         "link",
         "name",

@@ -1,5 +1,6 @@
 //! HTTP and WebSocket: viewers, groups that are asked for by address, publishers of transport streams.
 
+mod hls;
 mod publish;
 mod status;
 
@@ -20,6 +21,7 @@ use crate::clock::Micros;
 use crate::hub::{Egress, EndReason, Form, Notice, PlayOptions, StreamKey, SubscriberId};
 use crate::shard::Ending;
 use crate::stats::Failure;
+pub use hls::HlsSettings;
 use publish::Upload;
 
 /// One HTTP connection.
@@ -28,6 +30,10 @@ pub struct HttpDriver {
     settings: HttpSettings,
     play: Option<Play>,
     upload: Option<Box<Upload>>,
+    /// A request of HLS that waits for its answer.
+    hls: Option<Box<hls::Waiting>>,
+    /// Where the next session that it is given comes from.
+    session_seed: u64,
 }
 
 /// Settings of every connection that are not the session's.
@@ -37,6 +43,8 @@ pub struct HttpSettings {
     pub play_wait_ms: u64,
     /// Bytes without packets that are passed over in what is published.
     pub unsynced_bytes_max: u64,
+    /// For HLS.
+    pub hls: HlsSettings,
 }
 
 /// What a viewer asks for.
@@ -58,9 +66,11 @@ struct Play {
 
 impl HttpDriver {
     /// A driver for a connection accepted at `now`.
-    pub fn new(session: Arc<Settings>, settings: HttpSettings, now: Micros) -> Self {
+    /// `seed` is to differ for every connection, and not to be foreseen.
+    pub fn new(session: Arc<Settings>, settings: HttpSettings, seed: u64, now: Micros) -> Self {
         let session = Session::new(session, now.as_millis());
-        Self { session, settings, play: None, upload: None }
+        let (play, upload, hls) = (None, None, None);
+        Self { session, settings, play, upload, hls, session_seed: seed }
     }
 
     pub(super) fn handle_input(&mut self, cx: &mut Context<'_>, input: &[u8]) -> Step {
@@ -95,6 +105,7 @@ impl HttpDriver {
             }
             Notice::PlayEnded(id, why) if self.plays(id) => return self.end(cx, why),
             Notice::Private(id, bytes) if self.plays(id) => cx.outbox.push(bytes),
+            Notice::Hls(_, answer) => return self.handle_hls_notice(cx, *answer),
             // Behind the end of their play, or the shard's, or for publishers.
             notice => return self.handle_upload_notice(cx, &notice),
         }
@@ -104,6 +115,7 @@ impl HttpDriver {
     pub(super) fn close(&mut self, cx: &mut Context<'_>) {
         self.stop(cx);
         self.end_upload(cx);
+        self.forget_hls(cx);
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Micros> {
@@ -156,6 +168,7 @@ impl HttpDriver {
             match event {
                 Event::Play(request) => self.ask(cx, request),
                 Event::Relay(request) => self.ask_relay(cx, request),
+                Event::Hls(request) => self.ask_hls(cx, request),
                 Event::Status { .. } => self.answer_status(cx),
                 Event::Publish(request) => self.publish(cx, &request),
                 Event::Body(bytes) => self.take(cx, bytes)?,
@@ -177,7 +190,7 @@ impl HttpDriver {
             return;
         }
         let PlayRequest { app, name, container, transport, tracks, host, .. } = request;
-        let url = format!("http://{host}/{app}/{name}.{}", container.extension());
+        let url = format!("{}://{host}/{app}/{name}.{}", cx.scheme("http"), container.extension());
         let form = match (container, transport) {
             (Container::Flv, Transport::Http) => Form::HttpFlv,
             (Container::Flv, Transport::WebSocket) => Form::WebSocketFlv,
@@ -212,7 +225,7 @@ impl HttpDriver {
             Transport::WebSocket => Form::WebSocketTs,
         };
         let egress = Egress::new(form, TrackFilter::ALL);
-        let url = format!("http://{host}/{scheme}/{address}");
+        let url = format!("{}://{host}/{scheme}/{address}", cx.scheme("http"));
         let (head_only, user_agent) = (request.head_only, request.user_agent);
         let container = Container::Ts;
         self.play(cx, Asked { key, container, egress, head_only, user_agent, url });
@@ -220,7 +233,7 @@ impl HttpDriver {
 
     fn play(&mut self, cx: &mut Context<'_>, asked: Asked) {
         let (egress, wait_ms) = (asked.egress, self.settings.play_wait_ms);
-        let options = PlayOptions { egress, fd: cx.fd, readdressed: false, wait_ms };
+        let options = PlayOptions { egress, fd: cx.fd, delivery: cx.delivery, wait_ms };
         match cx.hub.play(cx.id, asked.key.clone(), options, cx.now) {
             Some(subscriber) => {
                 *cx.shared = Some(subscriber);

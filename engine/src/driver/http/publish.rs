@@ -50,7 +50,8 @@ impl Upload {
 impl HttpDriver {
     pub(super) fn publish(&mut self, cx: &mut Context<'_>, request: &PublishRequest) {
         let PublishRequest { app, name, query, host, user_agent: agent, .. } = request;
-        let url = format!("http://{host}/{app}/{name}.{}", request.container.extension());
+        let extension = request.container.extension();
+        let url = format!("{}://{host}/{app}/{name}.{extension}", cx.scheme("http"));
         let ask = Publish { app, name, query, protocol: "http", agent, url: &url };
         match Intake::ask(cx, ask) {
             Ok(intake) => {

@@ -14,7 +14,8 @@ impl HttpDriver {
         let mut streams = cx.hub.viewer_snapshots();
         streams.sort_by(|one, other| one.key.cmp(&other.key));
         for stream in streams {
-            let viewers: usize = stream.by_form.iter().map(|(_, viewers)| viewers).sum();
+            let served: usize = stream.by_form.iter().map(|(_, viewers)| viewers).sum();
+            let viewers = served + stream.hls.iter().map(|one| one.viewers.len()).sum::<usize>();
             // Writing to a string cannot fail.
             let _ = writeln!(page, "{} viewers={viewers}", stream.key);
         }

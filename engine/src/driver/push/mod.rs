@@ -8,7 +8,7 @@ pub use rtmp::RtmpPushDriver;
 pub use ts::TsPushDriver;
 
 use super::Context;
-use crate::hub::{Egress, Form, PlayOptions, StreamKey, SubscriberId};
+use crate::hub::{Delivery, Egress, Form, PlayOptions, StreamKey, SubscriberId};
 use corelay_codecs::TrackFilter;
 
 /// Attaches a push to its stream. `None` when the application is not served.
@@ -22,7 +22,8 @@ fn play(
     wait_ms: u64,
 ) -> Option<SubscriberId> {
     let egress = Egress::new(form, TrackFilter::ALL);
-    let options = PlayOptions { egress, fd: cx.fd, readdressed, wait_ms };
+    let delivery = if readdressed { Delivery::Readdressed } else { cx.delivery };
+    let options = PlayOptions { egress, fd: cx.fd, delivery, wait_ms };
     let subscriber = cx.hub.play(cx.id, key.clone(), options, cx.now)?;
     if !readdressed {
         *cx.shared = Some(subscriber);

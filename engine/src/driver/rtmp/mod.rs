@@ -78,7 +78,13 @@ impl RtmpDriver {
             Notice::Private(id, bytes) => self.private(cx, id, bytes),
             Notice::Readable => self.drained(cx),
             // The shard handles these.
-            Notice::Rest(_) | Notice::Blocked | Notice::Close(_) | Notice::Wanted(_) => {}
+            Notice::Rest(_)
+            | Notice::Blocked
+            | Notice::Sendable
+            | Notice::Close(_)
+            | Notice::Wanted(_) => {}
+            // For connections of HTTP.
+            Notice::Hls(..) => {}
         }
         self.drive(cx)
     }

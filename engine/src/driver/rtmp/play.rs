@@ -10,7 +10,7 @@ use crate::clock::Micros;
 use crate::driver::Context;
 use crate::driver::readdress::readdress;
 use crate::hub::{
-    Egress, EndReason, Form, PlayOptions, SHARED_MESSAGE_STREAM, StreamKey, SubscriberId,
+    Delivery, Egress, EndReason, Form, PlayOptions, SHARED_MESSAGE_STREAM, StreamKey, SubscriberId,
 };
 
 /// A play on one message stream.
@@ -55,7 +55,7 @@ impl RtmpDriver {
         let options = PlayOptions {
             egress: egress(TrackFilter::ALL, self.connect.multitrack),
             fd: cx.fd,
-            readdressed,
+            delivery: if readdressed { Delivery::Readdressed } else { cx.delivery },
             wait_ms: self.policy.as_ref().map_or(0, |policy| policy.play_wait_ms),
         };
         let Some(subscriber) = cx.hub.play(cx.id, key.clone(), options, cx.now) else {

@@ -64,8 +64,9 @@ impl Outlet {
             }
             sweep.next += 1;
             if subscriber.at == edge || !subscriber.is_ready() {
-                if subscriber.is_readable() && subscriber.at < edge {
-                    notices.push((subscriber.connection, Notice::Readable));
+                if subscriber.at < edge {
+                    let connection = subscriber.connection;
+                    notices.extend(by_connection(subscriber).map(|notice| (connection, notice)));
                 }
                 continue;
             }
@@ -89,6 +90,17 @@ impl Outlet {
         self.unflushed_since = None;
         self.closes_frame = false;
         Sweep { next: 0, edge: self.log.edge() }
+    }
+}
+
+/// What a viewer's connection is told that sends for it.
+fn by_connection(subscriber: &Subscriber) -> Option<Notice> {
+    if subscriber.is_readable() {
+        Some(Notice::Readable)
+    } else if subscriber.is_encryptable() {
+        Some(Notice::Sendable)
+    } else {
+        None
     }
 }
 

@@ -22,7 +22,7 @@ enum Op {
         stream: usize,
         form: usize,
         slow: bool,
-        readdressed: bool,
+        delivery: Delivery,
     },
     Stop(usize),
     Pause(usize),
@@ -39,13 +39,14 @@ enum Op {
 
 fn op() -> impl Strategy<Value = Op> {
     let some = 0usize..8;
-    let play = (0usize..2, 0usize..2, 0usize..3, any::<bool>(), any::<bool>());
+    let play = (0usize..2, 0usize..2, 0usize..3, any::<bool>(), 0usize..3);
     prop_oneof![
         2 => (0usize..2, 0usize..2).prop_map(|(core, stream)| Op::Publish { core, stream }),
         1 => some.clone().prop_map(Op::Unpublish),
         20 => (some.clone(), 0u8..12).prop_map(|(who, what)| Op::Media(who, what)),
-        4 => play.prop_map(|(core, stream, form, slow, readdressed)| {
-            Op::Play { core, stream, form, slow, readdressed }
+        4 => play.prop_map(|(core, stream, form, slow, delivery)| {
+            let all = [Delivery::Shared, Delivery::Encrypted, Delivery::Readdressed];
+            Op::Play { core, stream, form, slow, delivery: all[delivery] }
         }),
         2 => some.clone().prop_map(Op::Stop),
         1 => some.clone().prop_map(Op::Pause),
@@ -116,11 +117,12 @@ impl Churn {
                 self.rig.push(peer, &tag);
                 self.sent.push(tag);
             }
-            Op::Play { core, stream, form, slow, readdressed } => {
+            Op::Play { core, stream, form, slow, delivery } => {
                 let form = [Form::Rtmp, Form::HttpFlv, Form::WebSocketFlv][form];
                 let watch = if slow { Watch::stuck(form) } else { Watch::form(form) };
-                let readdressed = readdressed && form == Form::Rtmp;
-                let watch = Watch { readdressed, wait_ms: 800, ..watch };
+                let is_other = delivery == Delivery::Readdressed && form != Form::Rtmp;
+                let delivery = if is_other { Delivery::Shared } else { delivery };
+                let watch = Watch { delivery, wait_ms: 800, ..watch };
                 let key = self.keys[stream].clone();
                 let peer = self.rig.play(core, &key, watch);
                 self.viewers.push(peer);

@@ -3,6 +3,7 @@
 mod churn;
 mod ends;
 mod flushes;
+mod hls;
 mod joins;
 mod lanes;
 mod media;

@@ -1,6 +1,7 @@
 //! A connection that does with notices what the shard and its driver do.
 
-use std::io::{ErrorKind, Read};
+use std::cell::RefCell;
+use std::io::{ErrorKind, IoSlice, Read};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 
@@ -22,17 +23,21 @@ pub struct Peer {
     pub publish_ended: Option<EndReason>,
     pub play: Option<SubscriberId>,
     pub egress: Egress,
-    pub readdressed: bool,
+    pub delivery: Delivery,
     wait_ms: u64,
     pub started: Option<(bool, bool)>,
     pub play_ended: Option<EndReason>,
     pub closed: Option<CloseReason>,
+    /// To what it asked for by HLS.
+    pub answers: Vec<hls::Answer>,
     /// The client reads what it gets.
     pub reads: bool,
     pub got: Vec<u8>,
     socket: UnixStream,
     client: UnixStream,
     outbox: Outbox,
+    /// What is encrypted and not sent.
+    ciphertext: RefCell<Vec<u8>>,
     blocked: bool,
 }
 
@@ -40,7 +45,7 @@ pub struct Peer {
 #[derive(Clone, Copy)]
 pub struct Watch {
     pub egress: Egress,
-    pub readdressed: bool,
+    pub delivery: Delivery,
     pub wait_ms: u64,
     pub reads: bool,
     /// `SO_SNDBUF`; 0: the kernel's default.
@@ -50,7 +55,8 @@ pub struct Watch {
 impl Watch {
     pub fn form(form: Form) -> Self {
         let egress = Egress::new(form, corelay_codecs::TrackFilter::ALL);
-        Self { egress, readdressed: false, wait_ms: 10_000, reads: true, send_buffer: 0 }
+        let delivery = Delivery::Shared;
+        Self { egress, delivery, wait_ms: 10_000, reads: true, send_buffer: 0 }
     }
 
     /// A player whose client does not read, on a socket that holds little.
@@ -77,29 +83,32 @@ impl Peer {
             publish_ended: None,
             play: None,
             egress: watch.egress,
-            readdressed: watch.readdressed,
+            delivery: watch.delivery,
             wait_ms: watch.wait_ms,
             started: None,
             play_ended: None,
             closed: None,
+            answers: Vec::new(),
             reads: watch.reads,
             got: Vec::new(),
             socket,
             client,
             outbox: Outbox::default(),
+            ciphertext: RefCell::default(),
             blocked: false,
         }
     }
 
     pub fn play_options(&self) -> PlayOptions {
-        let Self { egress, readdressed, wait_ms, .. } = *self;
-        PlayOptions { egress, fd: self.socket.as_raw_fd(), readdressed, wait_ms }
+        let Self { egress, delivery, wait_ms, .. } = *self;
+        PlayOptions { egress, fd: self.socket.as_raw_fd(), delivery, wait_ms }
     }
 
     /// Does what the shard and its driver do.
     pub fn handle(&mut self, hub: &mut Hub, notice: Notice, now: Micros) {
         match notice {
             Notice::PublishAccepted(_) => self.accepted = true,
+            Notice::Hls(_, answer) => self.answers.push(*answer),
             Notice::Watched(_, watched) => self.watched = watched,
             Notice::PublishRefused(_, why) => {
                 self.refused = Some(why);
@@ -120,13 +129,15 @@ impl Peer {
             Notice::Private(_, bytes) => {
                 if let Some(play) = self.play {
                     self.outbox.push(bytes);
-                    if self.readdressed {
+                    if self.is_readdressed() {
                         hub.release(play);
                     }
                 }
             }
             Notice::Rest(bytes) => self.outbox.push_rest(bytes),
             Notice::Blocked => self.blocked = true,
+            // The rig sends after every notice.
+            Notice::Sendable => {}
             Notice::Readable => self.read_log(hub),
             Notice::PlayEnded(_, why) => {
                 self.play_ended = Some(why);
@@ -146,8 +157,11 @@ impl Peer {
 
     /// As `shard::Connection::pump`: the rest of a message, own messages, the log. True when drained.
     fn send(&mut self, hub: &mut Hub) -> bool {
-        let shared = self.play.filter(|_| !self.readdressed);
+        let shared = self.play.filter(|_| !self.is_readdressed());
         loop {
+            if !self.send_ciphertext() {
+                return self.note_blocked(hub, shared);
+            }
             let (sent, wanted) = {
                 let mut slices = Gather::new();
                 if let Some(play) = shared {
@@ -161,7 +175,7 @@ impl Peer {
                 if wanted == 0 {
                     break;
                 }
-                match net::send(self.socket.as_raw_fd(), &slices) {
+                match self.take(&slices) {
                     Ok(sent) => (sent, wanted),
                     Err(error) if error.kind() == ErrorKind::WouldBlock => (0, wanted),
                     Err(error) => panic!("the test's own socket fails: {error}"),
@@ -176,12 +190,8 @@ impl Peer {
                     hub.advance(play, bytes);
                 }
             }
-            if sent < wanted {
-                self.blocked = true;
-                if let Some(play) = shared {
-                    hub.set_blocked(play, true);
-                }
-                return false;
+            if sent < wanted && self.delivery != Delivery::Encrypted {
+                return self.note_blocked(hub, shared);
             }
         }
         self.blocked = false;
@@ -191,9 +201,42 @@ impl Peer {
         true
     }
 
+    /// Sends, or encrypts a part.
+    fn take(&self, slices: &[IoSlice<'_>]) -> std::io::Result<usize> {
+        if self.delivery != Delivery::Encrypted {
+            return net::send(self.socket.as_raw_fd(), slices);
+        }
+        let all = slices.iter().flat_map(|slice| slice.iter().copied());
+        let mut ciphertext = self.ciphertext.borrow_mut();
+        ciphertext.extend(all.take(CIPHERTEXT_MAX).map(|byte| byte ^ KEY));
+        Ok(ciphertext.len())
+    }
+
+    /// True when nothing that is encrypted is left.
+    fn send_ciphertext(&self) -> bool {
+        let mut ciphertext = self.ciphertext.borrow_mut();
+        if !ciphertext.is_empty() {
+            let sent = net::send(self.socket.as_raw_fd(), &[IoSlice::new(&ciphertext)]);
+            ciphertext.drain(..sent.unwrap_or(0));
+        }
+        ciphertext.is_empty()
+    }
+
+    fn note_blocked(&mut self, hub: &mut Hub, shared: Option<SubscriberId>) -> bool {
+        self.blocked = true;
+        if let Some(play) = shared {
+            hub.set_blocked(play, true);
+        }
+        false
+    }
+
+    fn is_readdressed(&self) -> bool {
+        self.delivery == Delivery::Readdressed
+    }
+
     /// What the shard does when a socket may have room.
     pub fn pump(&mut self, hub: &mut Hub) {
-        while self.send(hub) && self.readdressed {
+        while self.send(hub) && self.is_readdressed() {
             self.read_log(hub);
             if self.outbox.is_empty() {
                 return;
@@ -216,7 +259,7 @@ impl Peer {
     }
 
     fn read_log(&mut self, hub: &mut Hub) {
-        let Some(play) = self.play.filter(|_| self.readdressed) else { return };
+        let Some(play) = self.play.filter(|_| self.is_readdressed()) else { return };
         while self.outbox.len() < 64 << 10 {
             let bytes = hub.read(play, 64 << 10);
             if bytes.is_empty() {
@@ -231,7 +274,8 @@ impl Peer {
         let mut buffer = [0; 64 << 10];
         match self.client.read(&mut buffer[..bytes_max]) {
             Ok(bytes) => {
-                self.got.extend_from_slice(&buffer[..bytes]);
+                let key = if self.delivery == Delivery::Encrypted { KEY } else { 0 };
+                self.got.extend(buffer[..bytes].iter().map(|byte| byte ^ key));
                 bytes > 0
             }
             Err(error) => {
@@ -241,3 +285,8 @@ impl Peer {
         }
     }
 }
+
+/// What a viewer encrypts at a time: less than most chunks, so that it stands inside one.
+const CIPHERTEXT_MAX: usize = 1_000;
+/// Cipher enough to tell what went past it.
+const KEY: u8 = 0x5a;

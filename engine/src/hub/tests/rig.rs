@@ -51,7 +51,14 @@ impl Rig {
         let chunk_size = config.rtmp.chunk_size_out;
         let hub = |(mesh, stats): (_, &Arc<CoreStats>)| {
             let (config, budget) = (Arc::clone(&config), Arc::clone(&budget));
-            Hub::new(HubParts { mesh, clock, config, budget, stats: Arc::clone(stats) })
+            Hub::new(HubParts {
+                mesh,
+                clock,
+                config,
+                budget,
+                stats: Arc::clone(stats),
+                hls_key: None,
+            })
         };
         let hubs = mesh::connect(&bells, depths).into_iter().zip(&stats).map(hub).collect();
         let inboxes = (0..cores).map(|_| Inbox::default()).collect();
@@ -288,6 +295,7 @@ impl Rig {
             assert_eq!(hub.replica_slots.len() + hub.replica_of.len(), 0, "replica slots");
             assert_eq!(hub.publications.len(), 0, "publications");
             assert_eq!(hub.places.len(), 0, "places");
+            assert!(hub.shelves.is_empty(), "shelves");
             assert_eq!(hub.unflushed.len() + hub.local.len(), 0, "work left");
         }
         assert_eq!(self.budget.used(), 0, "memory");

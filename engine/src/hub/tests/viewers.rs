@@ -136,7 +136,7 @@ fn a_viewer_that_readdresses_reads_nothing_before_its_configurations() {
     let mut rig = Rig::new(1);
     let key = rig.key(0);
     let publisher = rig.publish(0, &key);
-    let watch = Watch { readdressed: true, ..Watch::form(Form::Rtmp) };
+    let watch = Watch { delivery: Delivery::Readdressed, ..Watch::form(Form::Rtmp) };
     let viewer = rig.play(0, &key, watch);
     rig.send(publisher, &program(0, 1, 1_000));
     let play = rig.peers[viewer].play.unwrap();
@@ -149,12 +149,28 @@ fn a_viewer_that_readdresses_reads_nothing_before_its_configurations() {
 }
 
 #[test]
+fn a_viewer_whose_connection_encrypts_gets_what_all_others_get() {
+    let mut rig = Rig::new(1);
+    let key = rig.key(0);
+    let publisher = rig.publish(0, &key);
+    let watch = Watch { delivery: Delivery::Encrypted, ..Watch::form(Form::HttpFlv) };
+    let viewers = [rig.play(0, &key, watch), rig.play(0, &key, Watch::form(Form::HttpFlv))];
+    rig.send(publisher, &program(0, 3, 10_000));
+    rig.settle();
+    let [encrypted, shared] = viewers.map(|viewer| rig.peers[viewer].got.clone());
+    assert!(encrypted.len() > 30_000);
+    assert_eq!(encrypted, shared);
+}
+
+#[test]
 fn a_viewer_inside_a_message_finishes_it_before_anything_else() {
-    for act in [pause, resume, |rig: &mut Rig, viewer: usize| select(rig, viewer, SOUND)] {
+    let others = [Delivery::Shared, Delivery::Encrypted];
+    let acts = [pause, resume, |rig: &mut Rig, viewer: usize| select(rig, viewer, SOUND)];
+    for (act, delivery) in acts.into_iter().flat_map(|act| others.map(|other| (act, other))) {
         let mut rig = Rig::new(1);
         let key = rig.key(0);
         let publisher = rig.publish(0, &key);
-        let viewer = rig.play(0, &key, Watch::stuck(Form::Rtmp));
+        let viewer = rig.play(0, &key, Watch { delivery, ..Watch::stuck(Form::Rtmp) });
         rig.send(publisher, &program(0, 1, 60_000));
         act(&mut rig, viewer);
         rig.peers[viewer].reads = true;

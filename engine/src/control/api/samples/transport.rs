@@ -62,7 +62,14 @@ pub(in crate::control) fn publication(name: &str) -> (StreamKey, InputSnapshot) 
 /// The viewers of `iptv/news` on a core.
 pub(in crate::control) fn viewers(bridge: Option<BridgeSnapshot>) -> ViewersSnapshot {
     let key = StreamKey::new("iptv", "news");
-    ViewersSnapshot { key, by_form: vec![("rtmp", 1)], log_bytes: 0, log_ms: 0, bridge }
+    ViewersSnapshot {
+        key,
+        by_form: vec![("rtmp", 1)],
+        log_bytes: 0,
+        log_ms: 0,
+        bridge,
+        hls: Vec::new(),
+    }
 }
 
 /// Takes out the video, and leaves the teletext.
