@@ -236,13 +236,14 @@ pub enum Control {
         presentation: Box<Presentation>,
     },
     /// From the owner: there is more.
-    HlsEvent {
+    HlsEvents {
         /// The stream.
         stream: StreamUid,
         /// The form.
         form: Form,
-        /// What is new.
-        event: Event,
+        /// What is new, all that came of one unit: the last part of a segment and the segment are one
+        /// change.
+        events: Arc<[Event]>,
     },
     /// From the owner: memory is short, or not any more.
     HlsWindow {

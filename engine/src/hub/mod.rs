@@ -74,6 +74,8 @@ pub struct Hub {
     clock: Clock,
     config: Arc<Config>,
     policies: HashMap<Arc<str>, Arc<Policy>>,
+    /// Of applications that are not configured.
+    default_policy: Arc<Policy>,
     mesh: Port<Control, Media>,
     /// Messages to this core itself.
     local: VecDeque<Control>,
@@ -129,11 +131,13 @@ impl Hub {
     /// A hub without streams.
     pub fn new(parts: HubParts) -> Self {
         let HubParts { mesh, clock, config, budget, stats, hls_key } = parts;
+        let default_policy = Arc::new(config.applications.default.clone());
         Self {
             core: mesh.core(),
             clock,
             config,
             policies: HashMap::new(),
+            default_policy,
             mesh,
             local: VecDeque::new(),
             pool: SegmentPool::new(budget),
@@ -168,12 +172,13 @@ impl Hub {
         if let Some(policy) = self.policies.get(app) {
             return Some(Arc::clone(policy));
         }
-        let default = || is_relay_app(app).then_some(&self.config.applications.default);
-        let policy = Arc::new(self.config.application(app).or_else(default)?.clone());
+        let Some(named) = self.config.applications.named.get(app) else {
+            let is_served = self.config.application(app).is_some() || is_relay_app(app);
+            return is_served.then(|| Arc::clone(&self.default_policy));
+        };
         // Only configured names are remembered: those of the network are without number.
-        if self.config.applications.named.contains_key(app) {
-            self.policies.insert(app.into(), Arc::clone(&policy));
-        }
+        let policy = Arc::new(named.clone());
+        self.policies.insert(app.into(), Arc::clone(&policy));
         Some(policy)
     }
 
@@ -288,7 +293,9 @@ impl Hub {
             Control::HlsState { key, form, stream, live, presentation } => {
                 self.hls_state(&key, (stream, form), live, *presentation, now);
             }
-            Control::HlsEvent { stream, form, event } => self.shelve(stream, form, &event, now),
+            Control::HlsEvents { stream, form, events } => {
+                self.shelve(stream, form, &events, now);
+            }
             Control::HlsWindow { stream, form, window } => self.resize_shelf(stream, form, window),
             Control::HlsEnd { stream, form } => self.end_shelf(stream, form, now),
         }

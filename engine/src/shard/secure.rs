@@ -143,7 +143,10 @@ impl Shard {
             if connection.blocked.is_none() {
                 self.stats.sends.add(1);
                 self.pump(id, now);
-                self.schedule(id);
+                // A deadline is new only where the socket is full.
+                if self.connection(id).is_some_and(|connection| connection.blocked.is_some()) {
+                    self.schedule(id);
+                }
             }
             if self.clock.now() >= deadline {
                 return;

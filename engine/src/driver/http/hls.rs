@@ -6,14 +6,15 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use corelay_protocols::Session as _;
+use corelay_protocols::hls::playlist::Rendered;
 use corelay_protocols::hls::{Form, Segment};
-use corelay_protocols::http::{Coding, HlsRequest, Representation, Resource};
+use corelay_protocols::http::{Coding, HlsRequest, Prepared, Representation, Resource};
 use tracing::Level;
 
 use super::HttpDriver;
 use crate::driver::{Context, Step};
 use crate::hub::StreamKey;
-use crate::hub::hls::{Answer, Ask, Asker, ListAsk, PlaylistAsk, Viewer};
+use crate::hub::hls::{Answer, Ask, Asker, ListAsk, PlaylistAsk, Serving, Viewer};
 
 /// A request that waits for its answer.
 pub(super) struct Waiting {
@@ -44,7 +45,7 @@ impl HttpDriver {
         if let Err(why) = cx.applications.may_play(cx.hub, app, name, request.query()) {
             return self.session.reject_hls(why.http_status(), None, why.text());
         }
-        let key = StreamKey::new(app, name);
+        let key = self.hls_key_of(app, name);
         let directives = request.directives;
         let low_latency = directives.low_latency || self.settings.hls.low_latency;
         let ask = match request.resource {
@@ -73,6 +74,14 @@ impl HttpDriver {
         match answer {
             Some(answer) => self.answer_hls(cx, &request, &key, answer),
             None => self.hls = Some(Box::new(Waiting { request, key })),
+        }
+    }
+
+    /// The stream of a request: a player asks for the same one again and again.
+    fn hls_key_of(&mut self, app: &str, name: &str) -> StreamKey {
+        match &self.hls_key {
+            Some(key) if *key.app == *app && *key.name == *name => key.clone(),
+            _ => self.hls_key.insert(StreamKey::new(app, name)).clone(),
         }
     }
 
@@ -108,12 +117,11 @@ impl HttpDriver {
             }
             Answer::Playlist(rendered) => {
                 let max_age_s = self.playlist_age_s(request);
-                let kind = Kind { media_type: PLAYLIST, max_age_s, etag: rendered.etag() };
-                if request.accepts_gzip {
-                    self.send(cx, request, &kind, Coding::Gzip, &[rendered.gzip().clone()]);
-                } else {
-                    self.send(cx, request, &kind, Coding::Identity, &[rendered.text().clone()]);
-                }
+                let wanted = Serving { is_gzip: request.accepts_gzip, max_age_s };
+                let form = form_of(request.resource).unwrap_or(Form::Ts);
+                let prepare = || self.prepare(&rendered, wanted);
+                let prepared = cx.hub.hls_prepared(key, form, &rendered, wanted, prepare);
+                self.session.respond_prepared(request, &prepared);
             }
             Answer::Init(init) => {
                 let kind = Kind { media_type: "video/mp4", max_age_s: MEDIA_AGE_S, etag: "" };
@@ -122,17 +130,33 @@ impl HttpDriver {
             Answer::Segment(form, segment) => {
                 let kind = Kind { media_type: form.media_type(), ..MEDIA };
                 let sent = self.send(cx, request, &kind, Coding::Fixed, slices(&segment));
-                cx.hub.hls_count(key, form, &viewer(cx, request), sent);
+                cx.hub.hls_count(key, form, viewer(cx, request), sent);
             }
             Answer::Part(form, part) => {
                 let kind = Kind { media_type: form.media_type(), ..MEDIA };
                 let sent = self.send(cx, request, &kind, Coding::Fixed, part.chunk.slices());
-                cx.hub.hls_count(key, form, &viewer(cx, request), sent);
+                cx.hub.hls_count(key, form, viewer(cx, request), sent);
             }
             Answer::NotFound(why) => self.session.reject_hls(404, None, why),
             Answer::Bad(why) => self.session.reject_hls(400, None, why),
             Answer::NotYet(why) => self.session.reject_hls(503, Some(1), why),
         }
+    }
+
+    /// A playlist as a whole response, for all who take it so.
+    fn prepare(&self, rendered: &Rendered, serving: Serving) -> Prepared {
+        let (coding, body) = match serving.is_gzip {
+            true => (Coding::Gzip, rendered.gzip()),
+            false => (Coding::Identity, rendered.text()),
+        };
+        let representation = Representation {
+            media_type: PLAYLIST,
+            length: body.len() as u64,
+            cache_control: &format!("max-age={}", serving.max_age_s),
+            etag: rendered.etag(),
+            coding,
+        };
+        Prepared::new(&representation, body, &self.session_settings)
     }
 
     fn answer_key(&mut self, cx: &mut Context<'_>, request: &HlsRequest) {
@@ -217,9 +241,9 @@ impl HttpDriver {
     /// Counts a viewer, and says who has come.
     fn meet(&self, cx: &mut Context<'_>, request: &HlsRequest, key: &StreamKey, form: Form) {
         let viewer = viewer(cx, request);
-        if cx.hub.hls_meet(key, form, &viewer, cx.now) {
+        if cx.hub.hls_meet(key, form, viewer, cx.now) {
             let Viewer { session, agent, .. } = viewer;
-            let session = if session.is_empty() { "none".to_owned() } else { session };
+            let session = if session.is_empty() { "none" } else { session };
             cx.log(Level::INFO, format!("watches {key} by HLS, session {session}, {agent}"));
         }
     }
@@ -238,11 +262,11 @@ fn asker(cx: &Context<'_>) -> Asker {
     Asker { connection: cx.id, request: 0 }
 }
 
-fn viewer(cx: &Context<'_>, request: &HlsRequest) -> Viewer {
+fn viewer<'a>(cx: &Context<'_>, request: &'a HlsRequest) -> Viewer<'a> {
     Viewer {
-        session: request.session().unwrap_or_default().to_owned(),
+        session: request.session().unwrap_or_default(),
         address: cx.peer.ip(),
-        agent: request.user_agent().to_owned(),
+        agent: request.user_agent(),
     }
 }
 

@@ -32,6 +32,10 @@ pub struct HttpDriver {
     upload: Option<Box<Upload>>,
     /// A request of HLS that waits for its answer.
     hls: Option<Box<hls::Waiting>>,
+    /// The stream of its newest request of HLS.
+    hls_key: Option<StreamKey>,
+    /// What its responses have in common.
+    session_settings: Arc<Settings>,
     /// Where the next session that it is given comes from.
     session_seed: u64,
 }
@@ -68,9 +72,17 @@ impl HttpDriver {
     /// A driver for a connection accepted at `now`.
     /// `seed` is to differ for every connection, and not to be foreseen.
     pub fn new(session: Arc<Settings>, settings: HttpSettings, seed: u64, now: Micros) -> Self {
-        let session = Session::new(session, now.as_millis());
-        let (play, upload, hls) = (None, None, None);
-        Self { session, settings, play, upload, hls, session_seed: seed }
+        let session_settings = Arc::clone(&session);
+        Self {
+            session: Session::new(session, now.as_millis()),
+            settings,
+            play: None,
+            upload: None,
+            hls: None,
+            hls_key: None,
+            session_settings,
+            session_seed: seed,
+        }
     }
 
     pub(super) fn handle_input(&mut self, cx: &mut Context<'_>, input: &[u8]) -> Step {

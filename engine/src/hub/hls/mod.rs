@@ -29,4 +29,4 @@ pub use ask::{Answer, Ask, Asker, ListAsk, PlaylistAsk};
 pub use packaging::Packagings;
 pub use serve::Shelves;
 pub use sessions::{SessionSnapshot, Viewer};
-pub use shelf::HlsSnapshot;
+pub use shelf::{HlsSnapshot, Serving};

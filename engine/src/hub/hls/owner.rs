@@ -157,17 +157,19 @@ impl Hub {
 
     /// Tells those that serve it what is new.
     fn tell_hls(&mut self, slot: usize, index: usize, events: Events, now: Micros) {
+        if events.is_empty() {
+            return;
+        }
         let stream = self.streams[slot].uid;
-        for event in events {
-            let packaging = &self.streams[slot].packagings.list[index];
-            let (form, cores) = (packaging.form, packaging.cores.clone());
-            for core in cores {
-                if core == self.core {
-                    self.shelve(stream, form, &event, now);
-                } else {
-                    let event = Event::clone(&event);
-                    self.mesh.send_control(core, Control::HlsEvent { stream, form, event });
-                }
+        let events: Arc<[Event]> = events.into_vec().into();
+        let packaging = &self.streams[slot].packagings.list[index];
+        let (form, cores) = (packaging.form, packaging.cores.clone());
+        for core in cores {
+            if core == self.core {
+                self.shelve(stream, form, &events, now);
+            } else {
+                let events = Arc::clone(&events);
+                self.mesh.send_control(core, Control::HlsEvents { stream, form, events });
             }
         }
     }

@@ -2,14 +2,16 @@
 
 use std::collections::HashMap;
 
+use corelay_protocols::hls::playlist::Rendered;
 use corelay_protocols::hls::{Event, Form, Presentation};
+use corelay_protocols::http::Prepared;
 use rustc_hash::FxHashMap;
 use slab::Slab;
 
 use super::ask::{Answer, Ask, Asker};
 use super::list::ListWait;
 use super::sessions::{SessionSnapshot, Viewer};
-use super::shelf::{HlsSnapshot, Shelf, Waiting};
+use super::shelf::{HlsSnapshot, Serving, Shelf, Waiting};
 use crate::clock::Micros;
 use crate::hub::Hub;
 use crate::hub::key::StreamKey;
@@ -90,14 +92,35 @@ impl Hub {
     }
 
     /// A viewer has asked for a playlist. True when it is a new one.
-    pub fn hls_meet(&mut self, key: &StreamKey, form: Form, viewer: &Viewer, now: Micros) -> bool {
+    pub fn hls_meet(
+        &mut self,
+        key: &StreamKey,
+        form: Form,
+        viewer: Viewer<'_>,
+        now: Micros,
+    ) -> bool {
         let viewers_max = self.config.limits.connections_max;
         let shelf = self.shelves.of(key, form);
         shelf.is_some_and(|shelf| shelf.sessions.touch(viewer, now, viewers_max))
     }
 
+    /// A playlist as a whole response, which all viewers of this core share.
+    pub fn hls_prepared(
+        &mut self,
+        key: &StreamKey,
+        form: Form,
+        rendered: &Rendered,
+        serving: Serving,
+        prepare: impl FnOnce() -> Prepared,
+    ) -> Prepared {
+        match self.shelves.of(key, form) {
+            Some(shelf) => shelf.prepared(rendered, serving, prepare),
+            None => prepare(),
+        }
+    }
+
     /// Media of a presentation goes to a viewer.
-    pub fn hls_count(&mut self, key: &StreamKey, form: Form, viewer: &Viewer, bytes: usize) {
+    pub fn hls_count(&mut self, key: &StreamKey, form: Form, viewer: Viewer<'_>, bytes: usize) {
         if let Some(shelf) = self.shelves.of(key, form) {
             shelf.sessions.count(viewer, bytes);
         }
@@ -127,11 +150,11 @@ impl Hub {
         &mut self,
         stream: StreamUid,
         form: Form,
-        event: &Event,
+        events: &[Event],
         now: Micros,
     ) {
         let Some(&slot) = self.shelves.by_stream.get(&(stream, form)) else { return };
-        self.shelves.slots[slot].apply(event);
+        events.iter().for_each(|event| self.shelves.slots[slot].apply(event));
         self.serve_waiting(slot, now);
     }
 
@@ -214,7 +237,7 @@ impl Hub {
             let patience_ms = if shelf.presentation.is_some() { 0 } else { ANSWER_MS };
             let is_over = waiting.until.after_millis(patience_ms) <= now;
             let answer = shelf.answer(&waiting.ask);
-            match answer.or(is_over.then_some(Answer::NotYet("the stream has not got there yet"))) {
+            match answer.or_else(|| is_over.then(|| Shelf::last_answer(&waiting.ask))) {
                 Some(answer) => self.answer_hls(waiting.asker, answer),
                 None => shelf.waiting.push(waiting),
             }
@@ -225,17 +248,18 @@ impl Hub {
     }
 
     /// How long a request may wait: for the beginning of a stream as configured, for what comes next of it
-    /// three target durations (RFC 8216bis 6.2.5.2).
+    /// three target durations (RFC 8216bis 6.2.5.2), for what another core has said to be there no longer
+    /// than it is under way.
     fn hls_wait_ms(&self, ask: &Ask) -> u64 {
         let hls = &self.config.hls;
-        let awaits_more = match ask {
-            Ask::Playlist(ask) => ask.reload.is_some(),
-            Ask::Part(..) => true,
-            Ask::Init(..) | Ask::Segment(..) => false,
-        };
-        if awaits_more { 3 * u64::from(hls.segment_ms) } else { hls.wait_ms }
+        match ask {
+            Ask::Playlist(ask) if ask.reload.is_none() => hls.wait_ms,
+            Ask::Playlist(_) | Ask::Part(..) => 3 * u64::from(hls.segment_ms),
+            Ask::Init(..) | Ask::Segment(..) => ANSWER_MS,
+        }
     }
 }
 
-/// How long the owner of a stream may take to say what there is of it.
+/// How long the owner of a stream may take to say what there is of it: far longer than a busy core lets
+/// others wait.
 pub(super) const ANSWER_MS: u64 = 1_000;

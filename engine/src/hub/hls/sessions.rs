@@ -13,14 +13,14 @@ use serde::Serialize;
 use crate::clock::Micros;
 
 /// Who asks.
-#[derive(Clone, Debug)]
-pub struct Viewer {
+#[derive(Clone, Copy, Debug)]
+pub struct Viewer<'a> {
     /// The session in the URL; empty if there is none.
-    pub session: String,
+    pub session: &'a str,
     /// Its address.
     pub address: IpAddr,
     /// What it calls itself.
-    pub agent: String,
+    pub agent: &'a str,
 }
 
 /// The sessions of one presentation on one core.
@@ -33,7 +33,10 @@ pub struct Sessions {
 
 #[derive(Debug)]
 struct Session {
-    viewer: Viewer,
+    /// The session in the URL; empty if there is none.
+    session: String,
+    address: IpAddr,
+    agent: String,
     place: u64,
     since: Micros,
     seen: Micros,
@@ -62,9 +65,9 @@ pub struct SessionSnapshot {
     pub requests: u64,
 }
 
-impl Viewer {
+impl Viewer<'_> {
     fn place(&self) -> u64 {
-        hash(&(self.address, &self.agent))
+        hash(&(self.address, self.agent))
     }
 
     fn id(&self) -> u64 {
@@ -74,14 +77,16 @@ impl Viewer {
 
 impl Sessions {
     /// A viewer has asked for a playlist. True when it is a new one; no more than `max` are remembered.
-    pub fn touch(&mut self, viewer: &Viewer, now: Micros, max: usize) -> bool {
+    pub fn touch(&mut self, viewer: Viewer<'_>, now: Micros, max: usize) -> bool {
         let (id, place) = (viewer.id(), viewer.place());
         let is_new = !self.by_id.contains_key(&id);
         if is_new && self.by_id.len() >= max {
             return false;
         }
         let session = self.by_id.entry(id).or_insert_with(|| Session {
-            viewer: viewer.clone(),
+            session: viewer.session.to_owned(),
+            address: viewer.address,
+            agent: viewer.agent.to_owned(),
             place,
             since: now,
             seen: now,
@@ -95,7 +100,7 @@ impl Sessions {
     }
 
     /// Media goes to a viewer.
-    pub fn count(&mut self, viewer: &Viewer, bytes: usize) {
+    pub fn count(&mut self, viewer: Viewer<'_>, bytes: usize) {
         let id = self.by_place.get(&viewer.place());
         if let Some(session) = id.and_then(|id| self.by_id.get_mut(id)) {
             session.bytes += bytes as u64;
@@ -123,9 +128,9 @@ impl Sessions {
     pub fn snapshots(&self, now: Micros) -> impl Iterator<Item = SessionSnapshot> {
         self.by_id.iter().map(move |(id, session)| SessionSnapshot {
             id: *id,
-            session: session.viewer.session.clone(),
-            peer: session.viewer.address.to_string(),
-            agent: session.viewer.agent.clone(),
+            session: session.session.clone(),
+            peer: session.address.to_string(),
+            agent: session.agent.clone(),
             alive_ms: now.millis_since(session.since),
             idle_ms: now.millis_since(session.seen),
             bytes: session.bytes,
@@ -144,9 +149,8 @@ fn hash(value: &impl Hash) -> u64 {
 mod tests {
     use super::*;
 
-    fn viewer(session: &str, last: u8, agent: &str) -> Viewer {
-        let address = IpAddr::from([192, 0, 2, last]);
-        Viewer { session: session.to_owned(), address, agent: agent.to_owned() }
+    fn viewer<'a>(session: &'a str, last: u8, agent: &'a str) -> Viewer<'a> {
+        Viewer { session, address: IpAddr::from([192, 0, 2, last]), agent }
     }
 
     #[test]
@@ -155,12 +159,12 @@ mod tests {
         for one in
             [viewer("a", 1, "x"), viewer("a", 2, "x"), viewer("", 1, "x"), viewer("", 1, "x")]
         {
-            sessions.touch(&one, Micros(0), 10);
+            sessions.touch(one, Micros(0), 10);
         }
-        assert!(!sessions.touch(&viewer("a", 3, "z"), Micros(0), 10), "not a new one");
+        assert!(!sessions.touch(viewer("a", 3, "z"), Micros(0), 10), "not a new one");
         assert_eq!(sessions.ids().count(), 2, "the phone that changed its network is one viewer");
-        assert!(sessions.touch(&viewer("", 1, "y"), Micros(0), 10));
-        sessions.touch(&viewer("b", 1, "x"), Micros(0), 3);
+        assert!(sessions.touch(viewer("", 1, "y"), Micros(0), 10));
+        sessions.touch(viewer("b", 1, "x"), Micros(0), 3);
         assert_eq!(sessions.ids().count(), 3, "no more than three are remembered");
     }
 
@@ -168,9 +172,9 @@ mod tests {
     fn segments_count_for_the_session_of_their_address_and_name() {
         let mut sessions = Sessions::default();
         let one = viewer("a", 1, "x");
-        sessions.touch(&one, Micros(0), 10);
-        sessions.count(&viewer("", 1, "x"), 100);
-        sessions.count(&viewer("", 1, "z"), 7);
+        sessions.touch(one, Micros(0), 10);
+        sessions.count(viewer("", 1, "x"), 100);
+        sessions.count(viewer("", 1, "z"), 7);
         let found: Vec<_> = sessions.snapshots(Micros(5_000)).collect();
         assert_eq!((found.len(), found[0].bytes, found[0].alive_ms), (1, 100, 5));
     }
@@ -178,11 +182,11 @@ mod tests {
     #[test]
     fn who_does_not_ask_any_more_is_forgotten() {
         let mut sessions = Sessions::default();
-        sessions.touch(&viewer("a", 1, "x"), Micros(0), 10);
-        sessions.touch(&viewer("b", 2, "x"), Micros::from_millis(500), 10);
+        sessions.touch(viewer("a", 1, "x"), Micros(0), 10);
+        sessions.touch(viewer("b", 2, "x"), Micros::from_millis(500), 10);
         sessions.expire(Micros::from_millis(1_000), 1_000);
         assert_eq!((sessions.ids().count(), sessions.by_place.len()), (1, 1));
-        sessions.count(&viewer("", 1, "x"), 100);
+        sessions.count(viewer("", 1, "x"), 100);
         assert!(sessions.snapshots(Micros(0)).all(|one| one.bytes == 0));
     }
 }

@@ -1,7 +1,10 @@
 //! A presentation on one core: what can be fetched, and who waits for more of it.
 
+use corelay_protocols::hls::playlist::Rendered;
 use corelay_protocols::hls::presentation::{Ask as Wanted, PartState, Reload};
-use corelay_protocols::hls::{Event, Form, Presentation};
+use corelay_protocols::hls::{Event, Form, Presentation, Rendition};
+use corelay_protocols::http::Prepared;
+use smallvec::SmallVec;
 
 use super::ask::{Answer, Ask, Asker, PlaylistAsk};
 use super::sessions::Sessions;
@@ -29,6 +32,17 @@ pub struct Shelf {
     pub sessions: Sessions,
     /// When it was last asked for.
     pub asked: Micros,
+    /// The newest playlists as whole responses, the one that was made first in front.
+    prepared: SmallVec<[(Rendered, Serving, Prepared); SERVINGS_MAX]>,
+}
+
+/// How a playlist is served: the response is the same for all who take it so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Serving {
+    /// It is compressed.
+    pub is_gzip: bool,
+    /// How long it may be kept, in seconds.
+    pub max_age_s: u32,
 }
 
 /// A request that waits.
@@ -65,7 +79,28 @@ impl Shelf {
             waiting: Vec::new(),
             sessions: Sessions::default(),
             asked: now,
+            prepared: SmallVec::new(),
         }
+    }
+
+    /// A playlist as a whole response, made once for each way in which it is served.
+    pub fn prepared(
+        &mut self,
+        rendered: &Rendered,
+        serving: Serving,
+        prepare: impl FnOnce() -> Prepared,
+    ) -> Prepared {
+        let is_it =
+            |(known, of, _): &&(Rendered, Serving, _)| *of == serving && known.is_same(rendered);
+        if let Some((.., prepared)) = self.prepared.iter().find(is_it) {
+            return prepared.clone();
+        }
+        if self.prepared.len() == SERVINGS_MAX {
+            self.prepared.remove(0);
+        }
+        let prepared = prepare();
+        self.prepared.push((rendered.clone(), serving, prepared.clone()));
+        prepared
     }
 
     /// Takes what the owner says.
@@ -109,18 +144,31 @@ impl Shelf {
         match ask {
             Ask::Playlist(ask) => answer_playlist(presentation, ask, is_ready),
             Ask::Init(rendition, number) => {
-                let found = presentation.init(*rendition, *number).cloned();
-                Some(found.map_or(GONE, Answer::Init))
+                let found = presentation.init(*rendition, *number).cloned().map(Answer::Init);
+                let is_next = presentation.init(*rendition, number.wrapping_sub(1)).is_some();
+                found.or(gone_unless(is_next && self.live))
             }
             Ask::Segment(rendition, msn) => {
                 let found = presentation.segment(*rendition, *msn).cloned();
-                Some(found.map_or(GONE, |segment| Answer::Segment(form, segment)))
+                let found = found.map(|segment| Answer::Segment(form, segment));
+                let is_next = is_next(presentation, *rendition, *msn);
+                found.or(gone_unless(is_next && self.live))
             }
             Ask::Part(rendition, msn, index) => match presentation.part(*rendition, *msn, *index) {
                 PartState::Ready(part) => Some(Answer::Part(form, part)),
-                PartState::Awaited if self.live => None,
-                PartState::Awaited | PartState::Unknown => Some(GONE),
+                PartState::Awaited | PartState::Unknown => {
+                    let is_next = is_next(presentation, *rendition, *msn);
+                    gone_unless(is_next && self.live)
+                }
             },
+        }
+    }
+
+    /// The answer to a request that has waited long enough.
+    pub fn last_answer(ask: &Ask) -> Answer {
+        match ask {
+            Ask::Playlist(_) => Answer::NotYet("the stream has not got there yet"),
+            Ask::Init(..) | Ask::Segment(..) | Ask::Part(..) => GONE,
         }
     }
 
@@ -136,6 +184,17 @@ impl Shelf {
             media_bytes: presentation.map_or(0, |one| one.media_bytes() as u64),
         }
     }
+}
+
+/// True for what comes next: another core, whose playlist the viewer has seen, may be ahead of this one by
+/// an event that is on its way.
+fn is_next(presentation: &Presentation, rendition: Rendition, msn: u64) -> bool {
+    let newest = presentation.newest_msn(rendition);
+    newest.is_none_or(|newest| newest < msn && msn - newest <= 2)
+}
+
+fn gone_unless(is_to_come: bool) -> Option<Answer> {
+    (!is_to_come).then_some(GONE)
 }
 
 fn answer_playlist(
@@ -171,4 +230,6 @@ impl Ask {
     }
 }
 
+/// Plain and compressed, with and without low latency.
+const SERVINGS_MAX: usize = 4;
 const GONE: Answer = Answer::NotFound("no such segment, or not any more");

@@ -17,9 +17,8 @@ fn playlist(rendition: Rendition) -> PlaylistAsk {
     PlaylistAsk { rendition, low_latency: false, reload: None, skip: false }
 }
 
-fn viewer(session: &str) -> Viewer {
-    let address = IpAddr::from([192, 0, 2, 7]);
-    Viewer { session: session.to_owned(), address, agent: "test".to_owned() }
+fn viewer(session: &str) -> Viewer<'_> {
+    Viewer { session, address: IpAddr::from([192, 0, 2, 7]), agent: "test" }
 }
 
 fn list() -> ListAsk {
@@ -192,6 +191,67 @@ fn a_part_that_is_announced_is_sent_as_soon_as_it_is_there() {
 }
 
 #[test]
+fn the_part_that_is_announced_comes_whoever_asks_and_whenever() {
+    let (mut rig, key, publisher, viewers) = watched(2);
+    let mut asked = 0;
+    for n in 5..9 {
+        for tag in second(n * 1_000, 500) {
+            // Whoever waits for the newest part is told what comes behind it, at the end of a segment too.
+            for &viewer in &viewers {
+                let waits = rig.peers[viewer].answers.is_empty() && asked > 0;
+                if waits {
+                    continue;
+                }
+                let low = PlaylistAsk { low_latency: true, ..playlist(TS) };
+                let got = text(ask(&mut rig, viewer, &key, Ask::Playlist(low)));
+                let hint = got.lines().find_map(|line| {
+                    line.split("URI=\"").nth(1).filter(|_| line.starts_with("#EXT-X-PRELOAD-HINT"))
+                });
+                let name = hint.expect("a hint").trim_end_matches('"').trim_end_matches(".ts");
+                let (msn, index) = name.split_once('.').expect("msn.part");
+                let wanted = Ask::Part(TS, msn.parse().unwrap(), index.parse().unwrap());
+                rig.peers[viewer].answers.clear();
+                assert!(ask(&mut rig, viewer, &key, wanted).is_none(), "it is not there yet");
+                asked += 1;
+            }
+            rig.push(publisher, &tag);
+            rig.pass(40);
+            for &viewer in &viewers {
+                let is_part = |answer: &Answer| matches!(answer, Answer::Part(..));
+                assert!(rig.peers[viewer].answers.iter().all(is_part), "at {n} s");
+            }
+        }
+    }
+    assert!(asked > 12, "{asked}");
+}
+
+#[test]
+fn what_a_core_that_is_ahead_has_named_is_waited_for_and_what_nobody_can_know_is_not_found() {
+    let (mut rig, key, publisher, viewers) = watched(2);
+    // The owner's playlist names a segment of which the other core has not heard yet.
+    rig.hold(1, true);
+    publish(&mut rig, publisher, 5, 2);
+    let text_now = fetch(&mut rig, viewers[0], &key);
+    let listed = text_now.lines().filter(|line| line.starts_with("#EXTINF")).count() as u64;
+    let newest = media_sequence(&text_now) + listed - 1;
+    rig.peers[viewers[1]].answers.clear();
+    assert!(ask(&mut rig, viewers[1], &key, Ask::Segment(TS, newest)).is_none());
+    rig.hold(1, false);
+    let answer = rig.peers[viewers[1]].answers.pop();
+    let Some(Answer::Segment(_, segment)) = answer else { panic!("{answer:?}") };
+    assert_eq!(segment.msn, newest);
+    for gone in [Ask::Segment(TS, newest + 3), Ask::Segment(TS, 5), Ask::Init(TS, 1)] {
+        let answer = ask(&mut rig, viewers[1], &key, gone);
+        assert!(matches!(answer, Some(Answer::NotFound(_))), "{answer:?}");
+    }
+    assert!(ask(&mut rig, viewers[1], &key, Ask::Segment(TS, newest + 1)).is_none());
+    rig.unpublish(publisher);
+    rig.pass(2_500);
+    let answer = rig.peers[viewers[1]].answers.pop();
+    assert!(matches!(answer, Some(Answer::NotFound(_) | Answer::Segment(..))), "{answer:?}");
+}
+
+#[test]
 fn a_connection_that_has_gone_is_not_answered() {
     let mut rig = Rig::new(2);
     let key = rig.key(0);
@@ -265,7 +325,7 @@ fn viewers_are_counted_by_session_and_forgotten() {
     assert_eq!(count(&rig), 0);
     for (session, is_new) in [("a", true), ("b", true), ("a", false), ("", true)] {
         let now = rig.now;
-        let met = rig.hub_of(viewers[1]).hls_meet(&key, Form::Ts, &viewer(session), now);
+        let met = rig.hub_of(viewers[1]).hls_meet(&key, Form::Ts, viewer(session), now);
         assert_eq!(met, is_new, "{session}");
     }
     assert_eq!(count(&rig), 3);

@@ -88,7 +88,7 @@ fn offset_of_pat(chunk: &Chunk, from: usize) -> Option<usize> {
 }
 
 /// Half a second of a usual channel; what a part can keep from being freed is less than this.
-const BLOCK_BYTES: usize = 348 * PACKET_SIZE;
+const BLOCK_BYTES: usize = 87 * PACKET_SIZE;
 
 #[cfg(test)]
 mod tests {

@@ -43,6 +43,11 @@ impl Rendered {
         self.forms.gzip.get_or_init(|| compress(&self.forms.text))
     }
 
+    /// It is this very one, and not only of the same text.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.forms, &other.forms)
+    }
+
     /// The entity tag of both, without quotes (RFC 9110 8.8.3). It is a weak one, because the two
     /// have different bytes. Every core of a process has the same tag for the same text.
     pub fn etag(&self) -> &str {
