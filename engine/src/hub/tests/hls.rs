@@ -176,11 +176,7 @@ fn a_part_that_is_announced_is_sent_as_soon_as_it_is_there() {
     let (mut rig, key, publisher, viewers) = watched(2);
     let low = PlaylistAsk { low_latency: true, ..playlist(TS) };
     let got = text(ask(&mut rig, viewers[1], &key, Ask::Playlist(low)));
-    let hint =
-        got.lines().find_map(|line| line.strip_prefix("#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\""));
-    let name = hint.expect("a hint").trim_end_matches('"').trim_end_matches(".ts").to_owned();
-    let (msn, index) = name.split_once('.').expect("msn.part");
-    let (msn, index): (u64, u32) = (msn.parse().unwrap(), index.parse().unwrap());
+    let (msn, index) = hint(&got);
     rig.peers[viewers[1]].answers.clear();
     assert!(ask(&mut rig, viewers[1], &key, Ask::Part(TS, msn, index)).is_none());
     publish(&mut rig, publisher, 5, 1);
@@ -190,39 +186,40 @@ fn a_part_that_is_announced_is_sent_as_soon_as_it_is_there() {
     assert_eq!((got_msn, got_index), (msn, index));
 }
 
+/// The part that a playlist announces: its segment, and its place there.
+fn hint(text: &str) -> (u64, u32) {
+    let line =
+        text.lines().find_map(|line| line.strip_prefix("#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\""));
+    let name = line.expect("a hint").trim_end_matches('"').trim_end_matches(".ts");
+    let (msn, index) = name.split_once('.').expect("msn.part");
+    (msn.parse().unwrap(), index.parse().unwrap())
+}
+
 #[test]
-fn the_part_that_is_announced_comes_whoever_asks_and_whenever() {
+fn whoever_waits_for_a_part_is_told_which_comes_next_at_the_end_of_a_segment_too() {
     let (mut rig, key, publisher, viewers) = watched(2);
-    let mut asked = 0;
-    for n in 5..9 {
-        for tag in second(n * 1_000, 500) {
-            // Whoever waits for the newest part is told what comes behind it, at the end of a segment too.
-            for &viewer in &viewers {
-                let waits = rig.peers[viewer].answers.is_empty() && asked > 0;
-                if waits {
-                    continue;
-                }
-                let low = PlaylistAsk { low_latency: true, ..playlist(TS) };
-                let got = text(ask(&mut rig, viewer, &key, Ask::Playlist(low)));
-                let hint = got.lines().find_map(|line| {
-                    line.split("URI=\"").nth(1).filter(|_| line.starts_with("#EXT-X-PRELOAD-HINT"))
-                });
-                let name = hint.expect("a hint").trim_end_matches('"').trim_end_matches(".ts");
-                let (msn, index) = name.split_once('.').expect("msn.part");
-                let wanted = Ask::Part(TS, msn.parse().unwrap(), index.parse().unwrap());
-                rig.peers[viewer].answers.clear();
-                assert!(ask(&mut rig, viewer, &key, wanted).is_none(), "it is not there yet");
-                asked += 1;
-            }
-            rig.push(publisher, &tag);
-            rig.pass(40);
-            for &viewer in &viewers {
-                let is_part = |answer: &Answer| matches!(answer, Answer::Part(..));
-                assert!(rig.peers[viewer].answers.iter().all(is_part), "at {n} s");
-            }
+    let low = PlaylistAsk { low_latency: true, ..playlist(TS) };
+    let mut told = 0;
+    for &viewer in &viewers {
+        let (msn, part) = hint(&text(ask(&mut rig, viewer, &key, Ask::Playlist(low))));
+        let reload = PlaylistAsk { reload: Some((msn, Some(part))), ..low };
+        rig.peers[viewer].answers.clear();
+        assert!(ask(&mut rig, viewer, &key, Ask::Playlist(reload)).is_none());
+    }
+    for tag in (5..9).flat_map(|n| second(n * 1_000, 500)) {
+        rig.push(publisher, &tag);
+        rig.pass(40);
+        for &viewer in &viewers {
+            let Some(answer) = rig.peers[viewer].answers.pop() else { continue };
+            let (msn, part) = hint(&text(Some(answer)));
+            let now = hint(&text(ask(&mut rig, viewer, &key, Ask::Playlist(low))));
+            assert_eq!((msn, part), now, "what it was told to come does not come");
+            told += 1;
+            let reload = PlaylistAsk { reload: Some((msn, Some(part))), ..low };
+            assert!(ask(&mut rig, viewer, &key, Ask::Playlist(reload)).is_none());
         }
     }
-    assert!(asked > 12, "{asked}");
+    assert!(told > 12, "{told}");
 }
 
 #[test]
