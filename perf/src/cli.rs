@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use corelay_perf::bench::server::OtherServer;
 
-use crate::udp_commands;
+use crate::{hls_commands, udp_commands};
 
 /// Load generator for live media relays: publishes and plays thousands of streams.
 #[derive(Parser)]
@@ -28,6 +28,10 @@ pub(crate) enum Command {
     Instructions(InstructionsArguments),
     /// Send the same bytes to everybody who connects, without any protocol.
     Floor(FloorArguments),
+    /// Play a stream by HLS with many players, and say what they saw.
+    Hls(hls_commands::PlayArguments),
+    /// Connect to a server by TLS many times a second, and leave.
+    TlsHandshakes(hls_commands::HandshakesArguments),
     /// Send transport streams of constant bit rate by UDP, as encoders do.
     UdpSend(udp_commands::SendArguments),
     /// Receive them behind a relay, and say what arrived, when, and how well it keeps to its clock.
@@ -38,7 +42,7 @@ pub(crate) enum Command {
 
 #[derive(Args)]
 pub(crate) struct PlayArguments {
-    /// rtmp://, http:// or ws://; {} in it is the number of the stream.
+    /// rtmp://, http://, ws://, or rtmps://, https://, wss://; {} in it is the number of the stream.
     #[arg(long)]
     pub(crate) url: String,
     /// Streams to spread the players over.

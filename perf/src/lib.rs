@@ -1,8 +1,9 @@
 //! corelay's load generator and benchmark harness.
 //!
 //! It speaks standard protocols only, so it can be pointed at any server: [`publish`] sends streams
-//! by RTMP, [`play`] watches them by RTMP, HTTP-FLV, WebSocket-FLV or as a plain HTTP body, with
-//! thousands of players on one thread; [`udp`] sends and receives transport streams by UDP.
+//! by RTMP, [`play`] watches them by RTMP, HTTP-FLV, WebSocket-FLV or as a plain HTTP body, with or
+//! without TLS, with thousands of players on one thread; [`hls`] does so by HLS; [`handshakes`] are
+//! TLS clients that connect and leave; [`udp`] sends and receives transport streams by UDP.
 //! [`mod@bench`] puts the same loads on several servers in turn
 //! and compares them with each other and with [`floor`]; [`instructions`] compares the counts of
 //! the micro-benches with those stored.
@@ -19,6 +20,8 @@ pub mod bench;
 pub mod client;
 pub mod figures;
 pub mod floor;
+pub mod handshakes;
+pub mod hls;
 pub mod instructions;
 pub mod play;
 pub mod progress;
@@ -26,4 +29,5 @@ pub mod publish;
 pub mod stamp;
 pub mod sys;
 pub mod target;
+pub mod tls;
 pub mod udp;

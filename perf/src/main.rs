@@ -1,6 +1,7 @@
 //! The `corelay-perf` command.
 
 mod cli;
+mod hls_commands;
 mod udp_commands;
 
 use std::path::Path;
@@ -17,6 +18,7 @@ use corelay_perf::progress::{self, Progress};
 use corelay_perf::publish::{Media, PublishConfig, Publishing, Shape};
 use corelay_perf::sys::process::{self, Usage};
 use corelay_perf::target::{Target, numbered};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use cli::{
@@ -31,6 +33,8 @@ fn main() -> ExitCode {
         Command::Bench(arguments) => bench(arguments),
         Command::Instructions(arguments) => instructions(&arguments),
         Command::Floor(arguments) => floor(&arguments),
+        Command::Hls(arguments) => hls_commands::play(&arguments),
+        Command::TlsHandshakes(arguments) => hls_commands::handshakes(&arguments),
         Command::UdpSend(arguments) => udp_commands::send(&arguments),
         Command::UdpReceive(arguments) => udp_commands::receive(&arguments),
         Command::UdpFloor(arguments) => udp_commands::floor(&arguments),
@@ -58,20 +62,43 @@ fn play(arguments: &PlayArguments) -> anyhow::Result<()> {
         config.slow.push((config.players, kbit_s));
         (config.players, config.sample) = (0, 0);
     }
-    let (mut opened, mut used) = (None, None);
-    let read_server = || Usage::of(&process::family(arguments.server_pid?)).ok();
-    let mut tell = |moment| match moment {
-        Moment::Opens => opened = read_server(),
-        Moment::Within(_) => {}
-        Moment::Closes => used = read_server().zip(opened).map(|(now, then)| now.since(&then)),
-    };
-    let result = play::run(&config, &Progress::new("joining", 0), &mut tell)?;
-    let mut report = serde_json::to_value(&result)?;
-    if let (Some(used), Some(object)) = (used, report.as_object_mut()) {
-        let gigabits = result.bytes as f64 * 8e-9;
-        object.insert("server".to_owned(), server_figures(&used, gigabits));
+    let mut server = ServerUsage::new(arguments.server_pid);
+    let progress = Progress::new("joining", 0);
+    let result = play::run(&config, &progress, &mut |moment| server.tell(moment))?;
+    write(&server.report(&result, result.bytes)?, arguments.json.as_deref())
+}
+
+/// What a server on this machine uses while the window is open.
+struct ServerUsage {
+    pid: Option<u32>,
+    opened: Option<Usage>,
+    used: Option<Usage>,
+}
+
+impl ServerUsage {
+    fn new(pid: Option<u32>) -> Self {
+        Self { pid, opened: None, used: None }
     }
-    write(&report, arguments.json.as_deref())
+
+    fn tell(&mut self, moment: Moment) {
+        let read = || Usage::of(&process::family(self.pid?)).ok();
+        match moment {
+            Moment::Opens => self.opened = read(),
+            Moment::Within(_) => {}
+            Moment::Closes => {
+                self.used = read().zip(self.opened).map(|(now, then)| now.since(&then));
+            }
+        }
+    }
+
+    /// A result, with the server's figures if there is one.
+    fn report(&self, result: &impl Serialize, bytes: u64) -> anyhow::Result<Value> {
+        let mut report = serde_json::to_value(result)?;
+        if let (Some(used), Some(object)) = (self.used, report.as_object_mut()) {
+            object.insert("server".to_owned(), server_figures(&used, bytes as f64 * 8e-9));
+        }
+        Ok(report)
+    }
 }
 
 fn server_figures(used: &Usage, gigabits: f64) -> Value {

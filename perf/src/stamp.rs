@@ -10,6 +10,7 @@
 //! The numbers are digits, so no start code can arise and nothing has to be escaped.
 
 use bytes::BufMut;
+use memchr::memmem;
 
 /// Bytes that [`write()`] appends.
 pub const STAMP_BYTES: usize = 4 + 3 + UUID.len() + TIME_DIGITS + SEQUENCE_DIGITS + 1;
@@ -52,6 +53,14 @@ pub fn read(body: &[u8]) -> Option<Stamp> {
         rest = next;
     }
     None
+}
+
+/// The first stamp anywhere in some bytes, as in a container whose frames are not taken apart.
+///
+/// Cost: a search through the bytes in front of it.
+pub fn find(bytes: &[u8]) -> Option<Stamp> {
+    let at = memmem::find(bytes, &UUID)?.checked_sub(HEADER.len())?;
+    read_unit(bytes.get(at..)?)
 }
 
 fn read_unit(unit: &[u8]) -> Option<Stamp> {
@@ -116,6 +125,14 @@ mod tests {
         assert_eq!(read(&frame(&[b"\x67sps", b"\x68pps", unit, b"\x65slice"])), Some(STAMP));
         let last = Stamp { sent_us: u64::MAX, sequence: u32::MAX };
         assert_eq!(read(&frame(&[&stamped(last)[4..]])), Some(last));
+    }
+
+    #[test]
+    fn a_stamp_is_found_anywhere() {
+        let unit = stamped(STAMP);
+        assert_eq!(find(&[b"in front", &unit[..], b"behind"].concat()), Some(STAMP));
+        assert_eq!(find(&unit[..unit.len() - 2]), None);
+        assert_eq!((find(&UUID), find(b"")), (None, None));
     }
 
     #[test]

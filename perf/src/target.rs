@@ -14,6 +14,8 @@ pub enum Target {
     Http(HttpTarget),
     /// `ws://host[:port]/path`.
     WebSocket(HttpTarget),
+    /// Any of these by TLS: `rtmps://`, `https://`, `wss://`.
+    Secure(Box<Self>),
 }
 
 /// Host and path of an HTTP or WebSocket URL.
@@ -35,8 +37,16 @@ impl Target {
     /// Reads a URL.
     ///
     /// # Errors
-    /// The scheme is none of `rtmp`, `http` and `ws`, or a part is missing.
+    /// The scheme is none of `rtmp`, `http` and `ws`, with or without TLS, or a part is missing.
     pub fn parse(url: &str) -> anyhow::Result<Self> {
+        for (scheme, plain, port) in SECURE {
+            let Some(rest) = url.strip_prefix(scheme) else { continue };
+            let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+            let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| !port.ends_with(']'));
+            let port = if has_port { String::new() } else { format!(":{port}") };
+            let target = Self::parse(&format!("{plain}{authority}{port}{path}"))?;
+            return Ok(Self::Secure(Box::new(target)));
+        }
         if url.starts_with("rtmp://") {
             let parsed = StreamUrl::parse(url);
             return parsed.map(Self::Rtmp).with_context(|| {
@@ -49,7 +59,7 @@ impl Target {
         if let Some(rest) = url.strip_prefix("ws://") {
             return HttpTarget::parse(url, rest).map(Self::WebSocket);
         }
-        bail!("`{url}`: only rtmp://, http:// and ws:// can be played")
+        bail!("`{url}`: only rtmp, http and ws can be played, and these by TLS")
     }
 
     /// Looks the host up and returns its first address.
@@ -57,19 +67,47 @@ impl Target {
     /// # Errors
     /// The name is not known.
     pub fn resolve(&self) -> anyhow::Result<SocketAddr> {
-        let (host, port) = match self {
-            Self::Rtmp(url) => (&url.host, url.port),
-            Self::Http(target) | Self::WebSocket(target) => (&target.host, target.port),
-        };
-        let mut addresses = (host.as_str(), port)
+        let (host, port) = (self.host(), self.port());
+        let mut addresses = (host, port)
             .to_socket_addrs()
             .with_context(|| format!("the host `{host}` cannot be found"))?;
         addresses.next().with_context(|| format!("the host `{host}` has no address"))
     }
 
+    /// Name or address of the server, without brackets.
+    pub fn host(&self) -> &str {
+        match self {
+            Self::Rtmp(url) => &url.host,
+            Self::Http(target) | Self::WebSocket(target) => &target.host,
+            Self::Secure(target) => target.host(),
+        }
+    }
+
+    fn port(&self) -> u16 {
+        match self {
+            Self::Rtmp(url) => url.port,
+            Self::Http(target) | Self::WebSocket(target) => target.port,
+            Self::Secure(target) => target.port(),
+        }
+    }
+
+    /// What goes through TLS, and whether there is TLS around it.
+    pub fn plain(&self) -> (&Self, bool) {
+        match self {
+            Self::Secure(target) => (target, true),
+            target => (target, false),
+        }
+    }
+
     /// The name of the protocol in reports.
     pub fn protocol(&self) -> &'static str {
         match self {
+            Self::Secure(target) => match target.protocol() {
+                "rtmp" => "rtmps",
+                "http-flv" => "https-flv",
+                "ws-flv" => "wss-flv",
+                _ => "https",
+            },
             Self::Rtmp(_) => "rtmp",
             Self::Http(target) if target.is_flv => "http-flv",
             Self::Http(_) => "http",
@@ -101,6 +139,10 @@ impl HttpTarget {
         })
     }
 }
+
+/// Schemes of TLS, what they are without it, and their ports.
+const SECURE: [(&str, &str, u16); 3] =
+    [("rtmps://", "rtmp://", 443), ("https://", "http://", 443), ("wss://", "ws://", 443)];
 
 /// The URLs of `streams` streams: `{}` in the template is their number from 0; without it, more
 /// than one get their number appended to the name.
@@ -140,6 +182,18 @@ mod tests {
         {
             assert!(Target::parse(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn urls_of_tls_are_those_without_it_at_other_ports() {
+        let target = |url: &str| Target::parse(url).unwrap();
+        let ports = ["https://h/a.flv", "https://[::1]/a.flv", "wss://h:8443/a.flv"]
+            .map(|url| (target(url).port(), target(url).protocol()));
+        assert_eq!(ports, [(443, "https-flv"), (443, "https-flv"), (8443, "wss-flv")]);
+        let rtmps = target("rtmps://h:1936/live/a");
+        assert_eq!(rtmps.plain(), (&target("rtmp://h:1936/live/a"), true));
+        assert_eq!((rtmps.host(), rtmps.protocol()), ("h", "rtmps"));
+        assert!(Target::parse("https://").is_err() && Target::parse("rtmps://h/live").is_err());
     }
 
     #[test]

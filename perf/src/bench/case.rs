@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::measure;
 use super::server::Contender;
+use crate::hls::Manner;
 use crate::publish::Shape;
 
 /// How players play.
@@ -19,6 +20,28 @@ pub enum Protocol {
     HttpTs,
     /// Datagrams: every stream is sent on to one receiver.
     Udp,
+    /// HTTP-FLV by TLS.
+    HttpsFlv,
+    /// RTMP by TLS.
+    Rtmps,
+    /// HLS: playlists and segments. Without players, memory is weighed against what is held.
+    Hls,
+    /// HLS, media playlists only.
+    HlsPlaylist,
+    /// Low-Latency HLS: playlists and parts.
+    HlsLowLatency,
+}
+
+impl Protocol {
+    /// What HLS players do.
+    pub fn hls(self) -> Option<Manner> {
+        match self {
+            Self::Hls => Some(Manner::Watch),
+            Self::HlsPlaylist => Some(Manner::Poll),
+            Self::HlsLowLatency => Some(Manner::LowLatency),
+            _ => None,
+        }
+    }
 }
 
 /// Where streams come from.
@@ -76,6 +99,10 @@ pub struct Load {
     pub players: usize,
     /// What each publisher sends.
     pub shape: Shape,
+    /// How long publishers publish before players come.
+    pub warm_up: Duration,
+    /// Clients that connect by TLS and leave, per second.
+    pub handshakes_per_s: f64,
     /// Additional slow players: how many, and their kbit/s.
     pub slow: Vec<(usize, u64)>,
     /// Players that begin per second.
@@ -97,11 +124,24 @@ impl Load {
             streams: 1,
             players,
             shape: Shape::default(),
+            // Enough for the log of a relay to hold a keyframe, and its memory to be what it is.
+            warm_up: Duration::from_millis(500),
+            handshakes_per_s: 0.0,
             slow: Vec::new(),
             ramp_per_s: 1_000.0,
             churn_per_s: 0.0,
             sample: players.min(20),
             unpinned: false,
+        }
+    }
+
+    /// Players of one stream by HLS, who begin within a target duration: their requests stay spread.
+    pub fn hls(protocol: Protocol, players: usize) -> Self {
+        Self {
+            // Three segments, from which players begin.
+            warm_up: Duration::from_secs(8),
+            ramp_per_s: (players as f64 / 2.0).max(1.0),
+            ..Self::players(protocol, players)
         }
     }
 

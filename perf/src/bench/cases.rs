@@ -4,7 +4,7 @@ use corelay::hub::StreamKey;
 
 use super::case::{Case, Load, Protocol, SOAK};
 use super::server::{Contender, OtherServer, STREAM};
-use super::transport_cases;
+use super::{hls_cases, tls_cases, transport_cases};
 use crate::publish::Shape;
 
 /// How much of everything.
@@ -20,9 +20,21 @@ pub struct Extent {
     pub load_cpu: usize,
 }
 
+impl Extent {
+    /// How many rounds a case has that has so many in the record.
+    pub(super) fn rounds(&self, usual: usize) -> usize {
+        self.rounds.unwrap_or(if self.quick { 1 } else { usual })
+    }
+}
+
+/// Whether a quick look has time for a case that was not asked for.
+pub(super) fn is_for_quick_looks(case: &Case) -> bool {
+    !case.name.starts_with("hls-") && !case.name.starts_with("tls-")
+}
+
 /// All cases.
 pub fn all(extent: Extent, others: &[OtherServer]) -> Vec<Case> {
-    let rounds = extent.rounds.unwrap_or(if extent.quick { 1 } else { 3 });
+    let rounds = extent.rounds(2);
     let field = Field { extent, rounds, others };
     let mut cases = field.fan_outs();
     cases.extend([
@@ -47,10 +59,12 @@ pub fn all(extent: Extent, others: &[OtherServer]) -> Vec<Case> {
     if !extent.quick {
         cases.extend(field.sizes());
         cases.push(Case { rounds: 1, ..field.ingest("ingest 500", 500) });
-        cases.push(Case { rounds: rounds.min(2), ..field.across_cores() });
+        cases.push(field.across_cores());
     }
     cases.push(field.two_cores());
     cases.extend(transport_cases::all(extent, rounds));
+    cases.extend(hls_cases::all(extent, rounds));
+    cases.extend(tls_cases::all(extent, rounds));
     cases
 }
 
@@ -116,6 +130,7 @@ impl Field<'_> {
         let quick = self.extent.quick;
         let about = "one stream of 2.15 Mbit/s to 1,000 RTMP players";
         let mut rtmp = self.case("fan-out", about, Load::players(Protocol::Rtmp, 1_000));
+        rtmp.rounds = self.extent.rounds(3);
         rtmp.contenders.extend(self.intervals(if quick { &[40, 350] } else { &[0, 40, 120, 350] }));
         let floor: &[f64] = if quick { &[14.7, 40.0, 350.0] } else { &[14.7, 40.0, 120.0, 350.0] };
         rtmp.contenders.extend(floor.iter().copied().map(Contender::Floor));
@@ -211,7 +226,8 @@ impl Field<'_> {
         let published_at = |label, publisher_core| {
             let listeners = [publisher_core, players_core]
                 .map(|core| format!("{{ address = \"{ANY_PORT}\", cores = [{core}] }}"));
-            let settings = format!("rtmp.listen = [{}]\n{}", listeners.join(", "), flush(40));
+            let listeners = listeners.join(", ");
+            let settings = format!("rtmp.listen = [{listeners}]\n{HTTP}\n{}", flush(40));
             relay(label, settings, &cpus)
         };
         let load = Load::players(Protocol::Rtmp, 1_000);
@@ -225,20 +241,21 @@ impl Field<'_> {
     }
 }
 
-/// The relay with one listener for RTMP.
+/// The relay with one listener for RTMP and one for HTTP.
 pub(super) fn corelay(label: &str, settings: &str, cpus: &[usize]) -> Contender {
-    relay(label, format!("rtmp.listen = [\"{ANY_PORT}\"]\n{settings}"), cpus)
+    relay(label, format!("rtmp.listen = [\"{ANY_PORT}\"]\n{HTTP}\n{settings}"), cpus)
 }
 
-fn relay(label: &str, settings: String, cpus: &[usize]) -> Contender {
+pub(super) fn relay(label: &str, settings: String, cpus: &[usize]) -> Contender {
     Contender::Corelay { label: label.to_owned(), settings, cores: cpus.to_vec() }
 }
 
-fn flush(interval_ms: u32) -> String {
+pub(super) fn flush(interval_ms: u32) -> String {
     format!("applications.default.flush = {{ min_ms = {interval_ms}, max_ms = {interval_ms} }}")
 }
 
-const ANY_PORT: &str = "127.0.0.1:0";
+pub(super) const ANY_PORT: &str = "127.0.0.1:0";
+const HTTP: &str = "http.listen = [\"127.0.0.1:0\"]";
 
 #[cfg(test)]
 mod tests {
@@ -253,7 +270,8 @@ mod tests {
     #[test]
     fn a_quick_look_takes_less_than_3_minutes_and_the_record_less_than_25() {
         let took = |quick, window| {
-            let cases = all(extent(quick), &[]);
+            let mut cases = all(extent(quick), &[]);
+            cases.retain(|case| !quick || is_for_quick_looks(case));
             cases.iter().map(|case| case.estimate(window)).sum::<Duration>().as_secs()
         };
         let (quick, record) = (took(true, QUICK_WINDOW), took(false, WINDOW));

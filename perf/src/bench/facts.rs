@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::BenchConfig;
-use super::server::Site;
+use super::site::Site;
 
 /// Under which circumstances the figures were taken.
 #[derive(Clone, Debug, Serialize)]

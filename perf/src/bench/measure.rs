@@ -5,11 +5,16 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use serde::Serialize;
 
-use super::analysis;
-use super::case::{Case, Feed, Load};
+use super::case::{Case, Feed, Load, Protocol};
 use super::datagrams::{self, DatagramRun};
+use super::held::Held;
 use super::readings::{Readings, Sample};
-use super::server::{Contender, Server, Site};
+use super::server::{Contender, Server};
+use super::site::Site;
+use super::{aes, analysis};
+use crate::handshakes::{Handshakes, HandshakesConfig, HandshakesResult};
+use crate::hls::replay::Replay;
+use crate::hls::{self, HlsConfig, HlsResult, Manner};
 use crate::play::{self, Moment, PlayConfig, PlayResult};
 use crate::progress::{self, Progress};
 use crate::publish::{Media, PublishConfig, PublishResult, Publishing, Shape};
@@ -54,6 +59,15 @@ pub struct Run {
     /// What was sent and received by UDP, where that is what players get.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub datagrams: Option<DatagramRun>,
+    /// What players saw, where they play by HLS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hls: Option<HlsResult>,
+    /// What became of clients that shook hands and left, where there were such.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub handshakes: Option<HandshakesResult>,
+    /// Memory against what is held, where that is what was measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held: Option<Held>,
     /// Nanoseconds per packet, where that is what was measured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ns_per_packet: Option<f64>,
@@ -76,51 +90,85 @@ pub fn measure(
     if let Contender::Analysis(streams) = contender {
         return analysis::measure(*streams, site.server_cpu);
     }
+    if *contender == Contender::Aes {
+        return aes::measure(site.server_cpu);
+    }
     if let Feed::Datagrams { kbit_s, is_paced } = load.feed {
         return datagrams::measure(load, (kbit_s, is_paced), contender, site, window, progress);
     }
+    let replay = match contender {
+        Contender::NginxFiles { .. } => {
+            let (recording, cpu) = (site.recording(load)?, Some(site.load_cpu));
+            Some(Replay::start(recording, site.web.path(), cpu)?)
+        }
+        _ => None,
+    };
     let server = Server::start(contender, site, wire_kbit_s(load.shape), None)?;
+    let idle = Usage::of(&server.pids()).context("the server has ended")?;
     let publishing = publish(&server, load, site, window)?;
-    std::thread::sleep(BEFORE_PLAYERS);
+    let warm_up = if publishing.is_some() { load.warm_up } else { BEFORE_PLAYERS };
+    std::thread::sleep(warm_up);
     let pids = server.pids();
     let before = Usage::of(&pids).context("the server has ended")?;
     let mut readings = Readings::new(pids, site.server_cpu, sample_interval(window));
     let sent = || publishing.as_ref().map_or(0, Publishing::bytes);
+    let mut storm = None;
     let mut tell = |moment| {
+        match moment {
+            Moment::Opens => storm = handshakes(&server, load, site),
+            Moment::Within(_) | Moment::Closes => {}
+        }
         let sample = readings.read(moment, sent());
         if let Some(sample) = sample.filter(|_| window >= LONG_WINDOW) {
             progress.line(&sample_line(&sample));
         }
     };
-    let play = if load.players == 0 {
-        only_publish(window, &mut tell)
-    } else {
-        let url = server.play_url(load.protocol).context("it does not serve this protocol")?;
-        play::run(&play_config(load, &url, window, site)?, progress, &mut tell)?
+    let url = || server.play_url(load.protocol).context("it does not serve this protocol");
+    let mut hls = None;
+    let play = match load.protocol.hls() {
+        _ if load.players == 0 => only_publish(window, &mut tell),
+        Some(manner) => {
+            let result =
+                hls::run(&hls_config(load, manner, &url()?, window, site)?, progress, &mut tell)?;
+            hls.insert(result).as_played()
+        }
+        None => play::run(&play_config(load, &url()?, window, site)?, progress, &mut tell)?,
     };
+    let handshakes = storm.transpose()?.map(Handshakes::stop).transpose()?;
+    let weighs = load.players == 0 && load.protocol == Protocol::Hls;
+    let held = weighs.then(|| Held::read(&server, &idle)).transpose()?;
+    drop(replay);
     let publish = publishing.map(Publishing::stop).transpose()?.unwrap_or_default();
     let run = readings.figures(&play, load).context("the server has ended")?;
     let added_kib = run.rss_kib.saturating_sub(before.rss_kib) as f64;
     let kib_per_player = (load.players > 0).then(|| added_kib / load.everybody() as f64);
-    Ok(Run { play, publish, rss_before_kib: before.rss_kib, kib_per_player, ..run })
+    let rss_before_kib = before.rss_kib;
+    Ok(Run { play, publish, hls, handshakes, held, rss_before_kib, kib_per_player, ..run })
 }
 
 /// About how long one run of a case takes.
 pub fn estimate(load: &Load, contender: &Contender, window: Duration) -> Duration {
-    if matches!(contender, Contender::Analysis(_)) {
-        return analysis::ESTIMATE;
+    match contender {
+        Contender::Analysis(_) => return analysis::ESTIMATE,
+        Contender::Aes => return aes::ESTIMATE,
+        _ => {}
     }
     if matches!(load.feed, Feed::Datagrams { .. }) {
         return STARTS_AND_ENDS + datagrams::AROUND_WINDOW + window;
     }
+    let warm_up = match contender {
+        Contender::NginxFiles { .. } | Contender::Floor(_) => BEFORE_PLAYERS,
+        _ => load.warm_up,
+    };
     if load.players == 0 {
-        return STARTS_AND_ENDS + BEFORE_PLAYERS + PUBLISHERS_SETTLE + window;
+        return STARTS_AND_ENDS + warm_up + PUBLISHERS_SETTLE + window;
     }
     // Players of these wait for the next keyframe.
-    let waits = !matches!(contender, Contender::Corelay { .. } | Contender::Floor(_));
+    let waits = load.protocol.hls().is_none()
+        && !matches!(contender, Contender::Corelay { .. } | Contender::Floor(_));
     let last_join = if waits { load.shape.keyframe_interval() } else { Duration::ZERO };
     let joining = Duration::from_secs_f64(load.everybody() as f64 / load.ramp_per_s) + last_join;
-    STARTS_AND_ENDS + BEFORE_PLAYERS + joining + play::SETTLE + window
+    STARTS_AND_ENDS + warm_up + joining + play::stage::SETTLE + window
 }
 
 /// Twenty samples of a window, but not closer than a second and not further apart than a minute.
@@ -134,7 +182,18 @@ fn sample_line(sample: &Sample) -> String {
     format!("  {at_s:>6.0} s  RSS {rss_mib:.2} MiB  CPU {cpu:.1} %")
 }
 
-fn publish(
+/// Begins the storm of handshakes, where there is to be one.
+fn handshakes(server: &Server, load: &Load, site: &Site) -> Option<anyhow::Result<Handshakes>> {
+    let begin = || {
+        let url = server.play_url(load.protocol).context("it does not serve this protocol")?;
+        let (target, per_s) = (Target::parse(&url)?, load.handshakes_per_s);
+        let cpu = Some(site.load_cpu);
+        Handshakes::start(HandshakesConfig { target, per_s, duration: RUN_LIMIT, cpu })
+    };
+    (load.handshakes_per_s > 0.0).then(begin)
+}
+
+pub(super) fn publish(
     server: &Server,
     load: &Load,
     site: &Site,
@@ -146,7 +205,7 @@ fn publish(
         media: Media::Generated(load.shape),
         stamp: true,
         chunk_size: 4_096,
-        duration: window + RUN_LIMIT,
+        duration: window + load.warm_up + RUN_LIMIT,
         cpu: (!load.unpinned).then_some(site.load_cpu),
     })?;
     publishing.wait_until_published(PUBLISH_LIMIT)?;
@@ -165,6 +224,21 @@ pub(super) fn play_config(
     config.window = window;
     config.sample = load.sample;
     config.churn_per_s = load.churn_per_s;
+    config.cpu = (!load.unpinned).then_some(site.load_cpu);
+    Ok(config)
+}
+
+fn hls_config(
+    load: &Load,
+    manner: Manner,
+    url: &str,
+    window: Duration,
+    site: &Site,
+) -> anyhow::Result<HlsConfig> {
+    let mut config = HlsConfig::new(Target::parse(url)?, manner, load.players);
+    config.ramp_per_s = load.ramp_per_s;
+    config.window = window;
+    config.sample = load.sample;
     config.cpu = (!load.unpinned).then_some(site.load_cpu);
     Ok(config)
 }
@@ -192,7 +266,7 @@ fn wire_kbit_s(shape: Shape) -> f64 {
     f64::from(shape.video_kbit_s + shape.audio_kbit_s) + messages * 12.0 * 8e-3
 }
 
-/// Enough for the log of a relay to hold a keyframe, and its memory to be what it is.
+/// For servers that need no warming up.
 const BEFORE_PLAYERS: Duration = Duration::from_millis(500);
 /// The publishers' frames are spread over the first second.
 const PUBLISHERS_SETTLE: Duration = Duration::from_millis(1_500);

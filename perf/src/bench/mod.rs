@@ -7,6 +7,7 @@
 //! - The server runs on one CPU and the load on another (except where the case says otherwise).
 //! - A contender that fails gets a row that says why, and the others go on.
 
+mod aes;
 pub mod analysis;
 pub mod case;
 pub mod cases;
@@ -15,7 +16,11 @@ mod chart;
 pub mod datagrams;
 pub mod delivery;
 pub mod facts;
+mod held;
+mod hls_cases;
+pub mod hls_figures;
 pub mod measure;
+mod nginx;
 pub mod plot;
 pub mod quiet;
 pub mod readings;
@@ -23,8 +28,10 @@ pub mod relate;
 pub mod report;
 pub mod row;
 pub mod server;
+pub mod site;
 pub mod tables;
 pub mod targets;
+mod tls_cases;
 mod transport_cases;
 
 use std::path::PathBuf;
@@ -38,7 +45,8 @@ use case::Case;
 use cases::Extent;
 use facts::Facts;
 use row::Row;
-use server::{OtherServer, Site};
+use server::OtherServer;
+use site::Site;
 
 /// What is measured, and where the report goes.
 #[derive(Clone, Debug)]
@@ -106,6 +114,9 @@ fn chosen(config: &BenchConfig, extent: Extent) -> Vec<Case> {
         case.load.limit_players(config.players_max.unwrap_or(usize::MAX));
     }
     cases.retain(|case| matches(&config.only, case.name) && !case.contenders.is_empty());
+    if config.quick && config.only.is_empty() {
+        cases.retain(cases::is_for_quick_looks);
+    }
     cases
 }
 
@@ -156,7 +167,7 @@ fn prepare(config: &BenchConfig) -> anyhow::Result<(Site, Extent)> {
         .with_context(|| format!("cannot make {}", scratch.display()))?;
     let scratch = scratch.canonicalize()?;
     let extent = Extent { quick: config.quick, rounds: config.rounds, server_cpu, load_cpu };
-    Ok((Site { corelay, scratch, server_cpu, load_cpu }, extent))
+    Ok((Site::new(corelay, scratch, server_cpu, load_cpu), extent))
 }
 
 fn matches(wanted: &[String], name: &str) -> bool {

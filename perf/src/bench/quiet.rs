@@ -4,7 +4,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::measure::Run;
-use super::server::Site;
+use super::site::Site;
 use crate::sys::process;
 
 /// Measures when the machine is quiet, and again when it was not while it was measured, as long as

@@ -11,7 +11,8 @@ use super::datagrams::DatagramRun;
 use super::facts::Facts;
 use super::measure::Run;
 use super::row::Row;
-use super::{delivery, plot, tables, targets};
+use super::{delivery, hls_figures, plot, tables, targets};
+use crate::figures::Summary;
 
 /// One line about one run, while the bench goes on.
 pub fn run_line(round: usize, label: &str, run: &Run) -> String {
@@ -21,10 +22,20 @@ pub fn run_line(round: usize, label: &str, run: &Run) -> String {
     if let Some(ns) = run.ns_per_packet {
         return format!("  {round} {label:<16} {ns:.1} ns a packet");
     }
+    let hls = run.hls.as_ref().map_or_else(String::new, |hls| {
+        let of = |name: &str, of: Option<Summary>| {
+            of.map_or_else(String::new, |of| {
+                format!(", {name} p50 {:.2} p99 {:.2} ms", of.p50 / 1e3, of.p99 / 1e3)
+            })
+        };
+        let rate = format!(", {:.0} playlists/s", hls.playlists_per_s);
+        let (segments, parts) = (of("segment", hls.segment_us), of("part", hls.part_latency_us));
+        format!("{rate}{segments}{parts}, {} errors, {} missed", hls.errors, hls.missed)
+    });
     let udp = run.datagrams.as_ref().map_or_else(String::new, DatagramRun::words);
     let bursts = run.play.burst_ms.map_or_else(String::new, |ms| format!(" at {ms:.0} ms"));
     format!(
-        "  {round} {label:<16} {:.4} CPU-s/Gbit{bursts}{latency}{udp}, other work {:.0} %",
+        "  {round} {label:<16} {:.4} CPU-s/Gbit{bursts}{latency}{hls}{udp}, other work {:.0} %",
         run.cpu_s_per_gbit,
         run.foreign_cpu.unwrap_or(0.0) * 100.0,
     )
@@ -70,6 +81,7 @@ fn markdown(facts: &Facts, tables: &str, verdicts: &str, plots: &[String]) -> St
         writeln!(text, "- each run {} s; servers on one CPU, load on another\n", facts.window_s);
     text.push_str(tables::LEGEND);
     text.push_str(delivery::LEGEND);
+    text.push_str(hls_figures::LEGEND);
     text.push_str(tables);
     if !verdicts.is_empty() {
         let _ = writeln!(text, "\n## Targets\n\n{verdicts}");

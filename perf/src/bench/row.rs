@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::case::{Case, Protocol, SOAK};
 use super::delivery::Delivery;
+use super::hls_figures::HlsFigures;
 use super::measure::Run;
 use super::readings::Growth;
 use super::server::Contender;
@@ -16,7 +17,8 @@ pub struct Row {
     pub case: String,
     /// The contender.
     pub server: String,
-    /// `rtmp`, `http-flv`, `ws-flv`, `http-ts` or `udp`; `tcp` for the floor of those over TCP.
+    /// `rtmp`, `http-flv`, `ws-flv`, `http-ts` or `udp`, `rtmps`, `https-flv`, `hls`; `tcp` for the floor
+    /// of those over TCP.
     pub protocol: String,
     /// Streams.
     pub streams: usize,
@@ -36,6 +38,12 @@ pub struct Row {
     pub floor_ratio: Option<f64>,
     /// The same against nginx-rtmp in the same case.
     pub nginx_ratio: Option<f64>,
+    /// The same against the floor and AES-128-GCM together, for players by TLS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secure_ratio: Option<f64>,
+    /// Requests per second of CPU against nginx in the same case.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nginx_rate_ratio: Option<f64>,
     /// The same against multicat in the same case.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub multicat_ratio: Option<f64>,
@@ -92,6 +100,12 @@ pub struct Row {
     /// What came of datagrams, where players get such.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delivery: Option<Delivery>,
+    /// What players saw, where they play by HLS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hls: Option<HlsFigures>,
+    /// Resident memory that publishers added, by what the relay holds, where that was measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held_ratio: Option<f64>,
     /// Nanoseconds per packet, where that is what was measured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ns_per_packet: Option<f64>,
@@ -127,11 +141,15 @@ impl Row {
         let cost = Spread::of(&runs.iter().map(|run| run.cpu_s_per_gbit).collect::<Vec<_>>());
         let protocol = match (contender, case.load.protocol) {
             (Contender::Floor(_), _) => "tcp",
+            (Contender::Aes, _) => "aes",
             (_, Protocol::Rtmp) => "rtmp",
             (_, Protocol::HttpFlv) => "http-flv",
             (_, Protocol::WsFlv) => "ws-flv",
             (_, Protocol::HttpTs) => "http-ts",
             (_, Protocol::Udp) => "udp",
+            (_, Protocol::HttpsFlv) => "https-flv",
+            (_, Protocol::Rtmps) => "rtmps",
+            (_, Protocol::Hls | Protocol::HlsPlaylist | Protocol::HlsLowLatency) => "hls",
         };
         Self {
             case: case.name.to_owned(),
@@ -169,6 +187,8 @@ impl Row {
             switches_involuntary_per_s: median(&|run| run.switches_involuntary_per_s),
             syscalls_per_s: optional(&runs, |run| run.syscalls_per_s),
             delivery: Delivery::of(&runs),
+            hls: HlsFigures::of(&runs),
+            held_ratio: optional(&runs, |run| Some(run.held?.ratio())),
             ns_per_packet: optional(&runs, |run| run.ns_per_packet),
             // The other cases are too short for a slope: they show what is taken once.
             growth: runs.iter().rev().find_map(|run| Growth::of(&run.samples)).filter(|_| soaks),

@@ -3,7 +3,6 @@
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -11,6 +10,8 @@ use anyhow::{Context, bail, ensure};
 
 use super::case::Protocol;
 use super::channels::Channels;
+use super::nginx;
+use super::site::Site;
 use crate::sys::{process, threads};
 
 /// Who is measured.
@@ -20,7 +21,7 @@ pub enum Contender {
     Corelay {
         /// What the reports call it.
         label: String,
-        /// On top of what every run has: `rtmp.listen` at the least. Of several listeners the first
+        /// On top of what every run has: `rtmp.listen` and `http.listen` at the least. Of several listeners the first
         /// is published to, and the last is played from.
         settings: String,
         /// Data cores.
@@ -28,6 +29,11 @@ pub enum Contender {
     },
     /// nginx with the RTMP module, as Debian packages it.
     Nginx,
+    /// nginx as a server of files in memory, which are what the relay has recorded.
+    NginxFiles {
+        /// By sendfile, as Debian sets it; for small files it is faster without.
+        sendfile: bool,
+    },
     /// [`crate::floor`], at an interval in milliseconds.
     Floor(f64),
     /// multicat, one process for each channel.
@@ -36,6 +42,8 @@ pub enum Contender {
     DatagramFloor,
     /// No server: the relay's analysis of so many streams, within this process.
     Analysis(usize),
+    /// No server: AES-128-GCM, within this process.
+    Aes,
     /// Any other server.
     Other(OtherServer),
 }
@@ -80,36 +88,25 @@ impl Contender {
         match self {
             Self::Corelay { label, .. } => label.clone(),
             Self::Nginx => "nginx-rtmp".to_owned(),
+            Self::NginxFiles { sendfile: true } => "nginx".to_owned(),
+            Self::NginxFiles { sendfile: false } => NGINX_WITHOUT_SENDFILE.to_owned(),
             Self::Floor(interval_ms) => format!("floor {interval_ms} ms"),
             Self::Multicat => "multicat".to_owned(),
             Self::DatagramFloor => "datagram floor".to_owned(),
             Self::Analysis(1) => "corelay, 1 stream".to_owned(),
             Self::Analysis(streams) => format!("corelay, {streams} streams"),
+            Self::Aes => "AES-128-GCM".to_owned(),
             Self::Other(server) => server.name.clone(),
         }
     }
-}
-
-/// What every run of the bench has in common.
-#[derive(Clone, Debug)]
-pub struct Site {
-    /// The relay's program.
-    pub corelay: PathBuf,
-    /// Where configurations and logs go.
-    pub scratch: PathBuf,
-    /// The CPU the servers are pinned to.
-    pub server_cpu: usize,
-    /// The CPU the load is pinned to.
-    pub load_cpu: usize,
 }
 
 /// A running server. Dropping it ends it.
 pub struct Server {
     /// Its processes, without their own children.
     children: Vec<Child>,
-    /// Addresses it takes RTMP at.
-    rtmp: Vec<String>,
-    http: Option<String>,
+    /// Protocols and the addresses it serves them at.
+    listening: Vec<(String, String)>,
 }
 
 impl Server {
@@ -134,9 +131,11 @@ impl Server {
             Contender::Corelay { settings, cores, .. } => {
                 let path = site.scratch.join("corelay.toml");
                 let tables = channels.map(|channels| channels.settings(STREAM)).unwrap_or_default();
-                let text =
-                    format!("{CORELAY_SETTINGS}cores.data = {cores:?}\n{settings}\n{tables}");
-                fs::write(&path, text)?;
+                let is_secure = settings.contains("tls = true");
+                let tls = is_secure.then(|| site.certificate_settings()).transpose()?;
+                let own = format!("cores.data = {cores:?}\n{settings}\n");
+                let tls = tls.unwrap_or_default();
+                fs::write(&path, format!("{CORELAY_SETTINGS}{own}{tls}{tables}"))?;
                 let mut command = Command::new(&site.corelay);
                 command.arg("--config").arg(path);
                 Self::start_announcing(command, &cpus, &label)
@@ -150,29 +149,32 @@ impl Server {
             }
             Contender::Nginx => {
                 let port = free_port()?;
-                let path = site.scratch.join("nginx.conf");
-                fs::write(&path, nginx_settings(port, &site.scratch))?;
-                let mut command = Command::new("nginx");
-                command.arg("-c").arg(&path).arg("-p").arg(&site.scratch);
-                command.arg("-e").arg(site.scratch.join("nginx.log"));
-                Self::start_silent(command, &cpus, &label, port, None, site)
+                let command = nginx_command(&nginx::rtmp(port, &site.scratch), site)?;
+                Self::start_silent(command, &cpus, &label, &[("rtmp", port)], site)
+            }
+            Contender::NginxFiles { sendfile } => {
+                let port = free_port()?;
+                let settings = nginx::files(port, &site.scratch, site.web.path(), *sendfile);
+                let command = nginx_command(&settings, site)?;
+                Self::start_silent(command, &cpus, &label, &[("http", port)], site)
             }
             Contender::Multicat => {
                 let commands = channels.context("multicat relays datagrams only")?.multicat();
                 let children = commands.map(|command| spawn(command, &cpus, &label));
                 let children = children.collect::<anyhow::Result<_>>()?;
-                Ok(Self { children, rtmp: Vec::new(), http: None })
+                Ok(Self { children, listening: Vec::new() })
             }
             Contender::DatagramFloor => {
                 let channels = channels.context("the floor relays datagrams only")?;
                 Self::start_announcing(channels.floor(site.server_cpu)?, &cpus, &label)
             }
-            Contender::Analysis(_) => bail!("the analysis is no server"),
+            Contender::Analysis(_) | Contender::Aes => bail!("{label} is no server"),
             Contender::Other(server) => {
                 let mut command = Command::new("sh");
                 command.args(["-c", &format!("exec {}", server.command)]);
-                let (rtmp, http) = (server.rtmp_port, server.http_port);
-                Self::start_silent(command, &cpus, &label, rtmp, http, site)
+                let mut ports = vec![("rtmp", server.rtmp_port)];
+                ports.extend(server.http_port.map(|port| ("http", port)));
+                Self::start_silent(command, &cpus, &label, &ports, site)
             }
         }
     }
@@ -182,13 +184,14 @@ impl Server {
         command.stdout(Stdio::piped());
         let mut child = spawn(command, cpus, label)?;
         let output = child.stdout.take().context("its output is piped")?;
-        let mut server = Self { children: vec![child], rtmp: Vec::new(), http: None };
+        let mut server = Self { children: vec![child], listening: Vec::new() };
         let mut lines = BufReader::new(output).lines().map_while(Result::ok);
         let mut ready = false;
         for line in lines.by_ref() {
             match line.strip_prefix("listening ").and_then(|rest| rest.split_once(' ')) {
-                Some(("rtmp", address)) => server.rtmp.push(address.to_owned()),
-                Some(("http", address)) => server.http = Some(address.to_owned()),
+                Some((protocol, address)) => {
+                    server.listening.push((protocol.to_owned(), address.to_owned()));
+                }
                 _ if line == "ready" => {
                     ready = true;
                     break;
@@ -202,56 +205,72 @@ impl Server {
         Ok(server)
     }
 
-    /// For servers that only begin to listen.
+    /// For servers that only begin to listen, on the first of these ports first.
     fn start_silent(
         mut command: Command,
         cpus: &[usize],
         label: &str,
-        rtmp: u16,
-        http: Option<u16>,
+        ports: &[(&str, u16)],
         site: &Site,
     ) -> anyhow::Result<Self> {
-        let listens = || std::net::TcpStream::connect(("127.0.0.1", rtmp)).is_ok();
+        let port = ports.first().map_or(0, |(_, port)| *port);
+        let listens = || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok();
         // The kernel may close the sockets of the server before only after its end.
         let deadline = Instant::now() + START_LIMIT;
         while listens() {
             let waits = Instant::now() < deadline;
-            ensure!(waits, "something else listens on port {rtmp}, where {label} should");
+            ensure!(waits, "something else listens on port {port}, where {label} should");
             std::thread::sleep(Duration::from_millis(20));
         }
         let log = File::create(site.scratch.join(format!("{label}.log")))?;
         command.stdout(log.try_clone()?).stderr(log);
         let child = spawn(command, cpus, label)?;
-        let address = |port| format!("127.0.0.1:{port}");
-        let mut server =
-            Self { children: vec![child], rtmp: vec![address(rtmp)], http: http.map(address) };
+        let address =
+            |(protocol, port): &(&str, u16)| ((*protocol).to_owned(), format!("127.0.0.1:{port}"));
+        let listening = ports.iter().map(address).collect();
+        let mut server = Self { children: vec![child], listening };
         let deadline = Instant::now() + START_LIMIT;
         while !listens() {
             let ended = server.children.iter_mut().find_map(|child| child.try_wait().transpose());
             if let Some(status) = ended.transpose()? {
                 bail!("{label} ended with {status}; its log is in {}", site.scratch.display());
             }
-            ensure!(Instant::now() < deadline, "{label} does not listen on port {rtmp}");
+            ensure!(Instant::now() < deadline, "{label} does not listen on port {port}");
             std::thread::sleep(Duration::from_millis(20));
         }
         Ok(server)
     }
 
-    /// Where streams are published; `None` for the floor.
+    /// Where it serves a protocol, in the order in which it said so.
+    pub(super) fn addresses(&self, protocol: &str) -> impl DoubleEndedIterator<Item = &str> {
+        let own = self.listening.iter().filter(move |(own, _)| own == protocol);
+        own.map(|(_, address)| address.as_str())
+    }
+
+    /// Where streams are published; `None` for servers that take none.
     pub fn publish_url(&self) -> Option<String> {
-        self.rtmp.first().map(|address| format!("rtmp://{address}/{STREAM}"))
+        self.addresses("rtmp").next().map(|address| format!("rtmp://{address}/{STREAM}"))
     }
 
     /// Where streams are played by a protocol, if it is served.
     pub fn play_url(&self, protocol: Protocol) -> Option<String> {
-        let http = self.http.as_ref();
-        // The floor sends the same to everybody who connects.
-        let Some(rtmp) = self.rtmp.last() else { return Some(format!("http://{}/floor", http?)) };
+        let last = |protocol| self.addresses(protocol).next_back();
+        let url = |scheme: &str, protocol, extension: &str| {
+            Some(format!("{scheme}://{}/{STREAM}{extension}", last(protocol)?))
+        };
+        if protocol.hls().is_none() && last("rtmp").is_none() {
+            // The floor sends the same to everybody who connects.
+            return Some(format!("http://{}/floor", last("http")?));
+        }
         match protocol {
-            Protocol::Rtmp => Some(format!("rtmp://{rtmp}/{STREAM}")),
-            Protocol::HttpFlv => Some(format!("http://{}/{STREAM}.flv", http?)),
-            Protocol::WsFlv => Some(format!("ws://{}/{STREAM}.flv", http?)),
-            Protocol::HttpTs => Some(format!("http://{}/{STREAM}.ts", http?)),
+            Protocol::Rtmp => url("rtmp", "rtmp", ""),
+            Protocol::Rtmps => url("rtmps", "rtmps", ""),
+            Protocol::HttpFlv => url("http", "http", ".flv"),
+            Protocol::HttpsFlv => url("https", "https", ".flv"),
+            Protocol::WsFlv => url("ws", "http", ".flv"),
+            Protocol::HttpTs => url("http", "http", ".ts"),
+            Protocol::Hls | Protocol::HlsPlaylist => url("http", "http", ".m3u8"),
+            Protocol::HlsLowLatency => url("http", "http", ".m3u8?low_latency"),
             Protocol::Udp => None,
         }
     }
@@ -283,34 +302,20 @@ fn spawn(mut command: Command, cpus: &[usize], label: &str) -> anyhow::Result<Ch
     child.with_context(|| format!("cannot start {label}"))
 }
 
+fn nginx_command(settings: &str, site: &Site) -> anyhow::Result<Command> {
+    let path = site.scratch.join("nginx.conf");
+    fs::write(&path, settings)?;
+    let mut command = Command::new("nginx");
+    command.arg("-c").arg(&path).arg("-p").arg(&site.scratch);
+    command.arg("-e").arg(site.scratch.join("nginx.log"));
+    Ok(command)
+}
+
 fn free_port() -> anyhow::Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
-fn nginx_settings(port: u16, scratch: &Path) -> String {
-    let scratch = scratch.display();
-    format!(
-        "load_module /usr/lib/nginx/modules/ngx_rtmp_module.so;
-daemon off;
-worker_processes 1;
-worker_rlimit_nofile 65536;
-pid {scratch}/nginx.pid;
-error_log {scratch}/nginx.log error;
-events {{ worker_connections 32768; }}
-rtmp {{
-  access_log off;
-  server {{
-    listen 127.0.0.1:{port};
-    chunk_size 4096;
-    application live {{ live on; }}
-  }}
-}}
-"
-    )
-}
-
 const CORELAY_SETTINGS: &str = r#"
-http.listen = ["127.0.0.1:0"]
 ts.listen = []
 admin.listen = "127.0.0.1:0"
 limits.connections_per_ip_max = 100000
@@ -318,6 +323,7 @@ limits.connections_max = 100000
 logging.level = "error"
 "#;
 
+pub(super) const NGINX_WITHOUT_SENDFILE: &str = "nginx, no sendfile";
 /// Application and name of what is published; the streams of cases with several are numbered.
 pub(super) const STREAM: &str = "live/s";
 const START_LIMIT: Duration = Duration::from_secs(10);

@@ -2,8 +2,9 @@
 
 use std::fmt::Write;
 
-use super::delivery;
 use super::row::{Quantiles, Row};
+use super::{delivery, hls_figures};
+use crate::handshakes::HandshakesResult;
 
 /// Two tables per case: what the players got and what it cost, and how the server was doing.
 pub fn of(rows: &[Row]) -> String {
@@ -22,9 +23,12 @@ pub fn of(rows: &[Row]) -> String {
         if has(|row| row.ns_per_packet.is_some()) {
             text.push_str(&table(&COST_HEADINGS, cost));
         } else {
-            text.push_str(&match has(|row| row.delivery.is_some()) {
-                true => table(&delivery::HEADINGS, delivery::cells),
-                false => table(&SERVICE_HEADINGS, service),
+            text.push_str(&if has(|row| row.delivery.is_some()) {
+                table(&delivery::HEADINGS, delivery::cells)
+            } else if has(|row| row.hls.is_some()) {
+                table(&hls_figures::HEADINGS, hls_figures::cells)
+            } else {
+                table(&SERVICE_HEADINGS, service)
             });
             let _ = write!(text, "\n{}", table(&SERVER_HEADINGS, server));
         }
@@ -77,6 +81,28 @@ fn server(row: &Row) -> Vec<String> {
 fn remarks(row: &Row, text: &mut String) {
     for error in &row.errors {
         let _ = writeln!(text, "\n{}: {error}", row.server);
+    }
+    if let Some(ratio) = row.secure_ratio {
+        let _ = writeln!(text, "\n{}: {ratio:.2} x the floor and AES-128-GCM together", row.server);
+    }
+    if let Some(ratio) = row.held_ratio {
+        let _ = writeln!(text, "\n{}: publishers added {ratio:.3} x what it holds", row.server);
+    }
+    for handshakes in row.runs.iter().filter_map(|run| run.handshakes.as_ref()) {
+        let HandshakesResult { done, failed, left_out, took_us, .. } = handshakes;
+        let took = took_us.map_or_else(String::new, |took| {
+            format!(
+                ", ms p50 / p99 / max {:.1} / {:.1} / {:.1}",
+                took.p50 / 1e3,
+                took.p99 / 1e3,
+                took.max / 1e3
+            )
+        });
+        let _ = writeln!(
+            text,
+            "\n{}: {done} handshakes done, {failed} failed, {left_out} left out{took}",
+            row.server
+        );
     }
     if let Some(growth) = row.growth {
         let mib = |kib: u64| kib as f64 / 1024.0;

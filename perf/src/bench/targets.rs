@@ -1,8 +1,10 @@
 //! What the relay must reach, and whether it did.
 
 use super::row::{Quantiles, Row};
+use super::server::NGINX_WITHOUT_SENDFILE;
 use super::tables::aligned;
 use super::transport_cases::FORWARD;
+use super::{hls_cases, tls_cases};
 
 /// One target.
 struct Target {
@@ -109,6 +111,7 @@ fn targets(rows: &[Row]) -> Vec<Target> {
         target("peers not beaten in cost and p99", 0.0, not_beaten(rows, |all| all.p99)),
     ];
     all.extend(of_transport_streams(&find));
+    all.extend(of_hls_and_tls(&find));
     all
 }
 
@@ -136,6 +139,44 @@ fn of_transport_streams<'a>(find: &dyn Fn(&str, &str) -> Option<&'a Row>) -> Vec
         target("UDP paced, 100 outputs: share beyond 1 ms", 0.001, beyond_1_ms("udp-paced 100")),
         target("analysis of 1 stream, ns a packet", 30.0, analysis("corelay, 1 stream")),
         target("analysis of 100 streams, ns a packet", 30.0, analysis("corelay, 100 streams")),
+    ]
+}
+
+fn of_hls_and_tls<'a>(find: &dyn Fn(&str, &str) -> Option<&'a Row>) -> Vec<Target> {
+    let target = |what, limit, value| Target { what, limit, value };
+    let relay = |case: &str| find(case, "corelay");
+    let faults = |row: &Row| row.hls.as_ref().map(|hls| (row.failed + hls.errors) as f64);
+    let gap = |case: &str| Some(relay(case)?.interarrival_us?.p999);
+    vec![
+        target("HLS segments, cost x nginx", 1.0, {
+            relay(hls_cases::SEGMENTS).and_then(|row| row.nginx_ratio)
+        }),
+        target("HLS segments, failed and wrong", 0.0, {
+            relay(hls_cases::SEGMENTS).and_then(faults)
+        }),
+        target("HLS playlists, nginx's requests per CPU-s x ours", 0.667, {
+            relay(hls_cases::PLAYLISTS).and_then(|row| Some(1.0 / row.nginx_rate_ratio?))
+        }),
+        target("HLS playlists, the same without sendfile", 0.667, {
+            find(hls_cases::PLAYLISTS, NGINX_WITHOUT_SENDFILE)
+                .zip(relay(hls_cases::PLAYLISTS))
+                .and_then(|(nginx, own)| Some(nginx.nginx_rate_ratio? / own.nginx_rate_ratio?))
+        }),
+        target("LL-HLS, p99 of parts beyond their target, ms", 20.0, {
+            relay(hls_cases::LATENCY).and_then(|row| row.hls.as_ref()?.beyond_part_target_ms())
+        }),
+        target("200 streams in segments: memory added x held", 1.05, {
+            relay(hls_cases::MEMORY).and_then(|row| row.held_ratio)
+        }),
+        target("HTTPS-FLV at 40 ms, cost x (floor + AES)", 1.3, {
+            find(tls_cases::FLV, "corelay 40 ms").and_then(|row| row.secure_ratio)
+        }),
+        target("RTMPS at 40 ms, cost x (floor + AES)", 1.3, {
+            find(tls_cases::RTMPS, "corelay 40 ms").and_then(|row| row.secure_ratio)
+        }),
+        target("1,000 handshakes/s: p99.9 gap against without", 2.0, {
+            gap(tls_cases::STORM).zip(gap(tls_cases::ALONE)).map(|(with, without)| with / without)
+        }),
     ]
 }
 

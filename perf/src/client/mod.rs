@@ -52,9 +52,9 @@ pub enum Recipe {
 }
 
 impl Recipe {
-    /// For players of `target`.
+    /// For players of `target`, whether by TLS or not.
     pub fn new(target: &Target) -> Self {
-        match target {
+        match target.plain().0 {
             Target::Rtmp(url) => {
                 let role = ClientRole::Play(PlayStart::LiveOrRecorded);
                 Self::Rtmp(Arc::new(ClientSettings::new(url.clone(), role)))
@@ -67,6 +67,8 @@ impl Recipe {
                 websocket: true,
                 flv: target.is_flv,
             },
+            // A target by TLS holds a plain one.
+            Target::Secure(target) => Self::new(target),
         }
     }
 }

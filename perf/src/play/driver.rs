@@ -4,10 +4,11 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::Venue;
 use super::player::{Common, Player};
 use super::result::Tally;
 use super::seats::{Seat, Seats};
-use super::{Phase, Shared, Venue};
+use super::stage::{Phase, Shared};
 use crate::sys::clock;
 use crate::sys::epoll::Epoll;
 
@@ -19,6 +20,7 @@ pub(super) struct Driver {
     seats: Vec<Seat>,
     players: Vec<Player>,
     buffer: Vec<u8>,
+    plain: Vec<u8>,
     tally: Tally,
     begin_us: u64,
     join_timeout_us: u64,
@@ -42,6 +44,7 @@ impl Driver {
             venues,
             seats,
             buffer: vec![0; READ_BYTES],
+            plain: Vec::new(),
             tally: Tally::default(),
             begin_us,
             join_timeout_us,
@@ -153,6 +156,7 @@ impl Driver {
             shared: &self.shared,
             tally: &mut self.tally,
             buffer: &mut self.buffer,
+            plain: &mut self.plain,
             token,
             now_us: clock::now_us(),
             window_start_us: self.shared.window_start_us.load(Ordering::Relaxed),

@@ -9,6 +9,7 @@
 //!   when its first byte is there).
 //! - Sampled players are spread over the whole population and read by a thread of their own, so
 //!   that the figures about time speak of the server and not of the reading of the others.
+//! - By TLS, who only counts decrypts up to its first keyframe and counts ciphertext from then on.
 //! - Nothing outlives [`run`]: it ends after ramp, `join_timeout`, settling and window at the
 //!   latest.
 
@@ -17,20 +18,23 @@ mod player;
 mod result;
 mod sampler;
 mod seats;
+pub(crate) mod stage;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use anyhow::Context;
+use rustls::ClientConfig;
 
 use crate::client::Recipe;
-use crate::progress::{self, Progress};
+use crate::progress::Progress;
 use crate::sys::{clock, threads};
 use crate::target::Target;
+use crate::tls::client_config;
 use driver::Driver;
 use result::Tally;
+use stage::{Plan, START_DELAY_US, Shared};
 
 pub use result::PlayResult;
 
@@ -118,7 +122,13 @@ pub fn run(
         };
         running.push(thread::Builder::new().name(format!("players-{number}")).spawn(work)?);
     }
-    let window_s = conduct(config, total as u64, &shared, begin_us, progress, tell);
+    let plan = Plan {
+        players: total as u64,
+        ramp_per_s: config.ramp_per_s,
+        join_timeout: config.join_timeout,
+        window: config.window,
+    };
+    let window_s = shared.conduct(plan, begin_us, progress, tell);
     let mut tally = Tally::default();
     for thread in running {
         tally.add(thread.join().map_err(|_| anyhow::anyhow!("a thread of players panicked"))??);
@@ -127,50 +137,11 @@ pub fn run(
     Ok(tally.into_result(protocol, config, window_s))
 }
 
-/// Waits for the players to join, opens and closes the window; returns its length in seconds.
-fn conduct(
-    config: &PlayConfig,
-    total: u64,
-    shared: &Shared,
-    begin_us: u64,
-    progress: &Progress,
-    tell: &mut dyn FnMut(Moment),
-) -> f64 {
-    let ramp_us = (total as f64 / config.ramp_per_s.max(0.001) * 1e6) as u64;
-    let deadline_us = begin_us + ramp_us + config.join_timeout.as_micros() as u64;
-    progress.part("joining", total);
-    loop {
-        let joined = shared.joined.load(Ordering::Relaxed);
-        let failed = shared.failed.load(Ordering::Relaxed);
-        progress.at(joined, format!("{failed} failed"));
-        if joined + failed >= total || clock::now_us() >= deadline_us {
-            break;
-        }
-        thread::sleep(progress::INTERVAL / 5);
-    }
-    thread::sleep(SETTLE);
-    let opened_us = clock::now_us();
-    tell(Moment::Opens);
-    shared.enter(Phase::Measuring);
-    let window_us = config.window.as_micros() as u64;
-    progress.part("playing", window_us / 1_000_000);
-    loop {
-        let passed_us = clock::now_us() - opened_us;
-        if passed_us >= window_us {
-            break;
-        }
-        let megabytes = shared.bytes.load(Ordering::Relaxed) >> 20;
-        let closed = shared.closed.load(Ordering::Relaxed);
-        progress.at(passed_us / 1_000_000, format!("{megabytes} MiB, {closed} closed"));
-        tell(Moment::Within(Duration::from_micros(passed_us)));
-        thread::sleep(progress::INTERVAL.min(Duration::from_micros(window_us - passed_us)));
-    }
-    shared.enter(Phase::Leaving);
-    tell(Moment::Closes);
-    (clock::now_us() - opened_us) as f64 / 1e6
-}
-
-fn check_descriptors(players: usize) -> anyhow::Result<()> {
+/// Makes sure that so many connections fit into the limit of descriptors.
+///
+/// # Errors
+/// They do not.
+pub(crate) fn check_descriptors(players: usize) -> anyhow::Result<()> {
     let limit = threads::raise_descriptor_limit();
     let needed = (players + DESCRIPTORS_BESIDE) as u64;
     anyhow::ensure!(
@@ -186,54 +157,18 @@ struct Venue {
     address: std::net::SocketAddr,
     recipe: Recipe,
     is_rtmp: bool,
+    /// With TLS: how, and for which host.
+    tls: Option<(Arc<ClientConfig>, Arc<str>)>,
 }
 
 impl Venue {
     fn new(target: &Target) -> anyhow::Result<Self> {
-        let is_rtmp = matches!(target, Target::Rtmp(_));
-        Ok(Self { address: target.resolve()?, recipe: Recipe::new(target), is_rtmp })
+        let (plain, is_secure) = target.plain();
+        let is_rtmp = matches!(plain, Target::Rtmp(_));
+        let tls = is_secure.then(|| (client_config(), target.host().into()));
+        Ok(Self { address: target.resolve()?, recipe: Recipe::new(plain), is_rtmp, tls })
     }
 }
 
-/// The parts of a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
-    Joining,
-    Measuring,
-    Leaving,
-}
-
-/// What the threads tell each other while they run.
-#[derive(Debug, Default)]
-struct Shared {
-    phase: AtomicU8,
-    window_start_us: AtomicU64,
-    joined: AtomicU64,
-    failed: AtomicU64,
-    closed: AtomicU64,
-    bytes: AtomicU64,
-}
-
-impl Shared {
-    fn enter(&self, phase: Phase) {
-        if phase == Phase::Measuring {
-            self.window_start_us.store(clock::now_us(), Ordering::Relaxed);
-        }
-        self.phase.store(phase as u8, Ordering::Release);
-    }
-
-    fn phase(&self) -> Phase {
-        match self.phase.load(Ordering::Acquire) {
-            0 => Phase::Joining,
-            1 => Phase::Measuring,
-            _ => Phase::Leaving,
-        }
-    }
-}
-
-/// From the last join to the window: bursts of late joiners are over by then.
-pub(crate) const SETTLE: Duration = Duration::from_millis(700);
-/// So that all threads are there when the first player begins.
-const START_DELAY_US: u64 = 10_000;
 /// Descriptors of the process beside the players' sockets.
 const DESCRIPTORS_BESIDE: usize = 128;

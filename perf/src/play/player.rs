@@ -3,19 +3,20 @@
 mod upkeep;
 
 use std::io;
-use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::Ordering;
 
 use bytes::{Buf, BytesMut};
 
+use super::Venue;
 use super::result::Tally;
 use super::sampler::{Sampler, is_keyframe};
 use super::seats::Manner;
-use super::{Shared, Venue};
+use super::stage::Shared;
 use crate::client::{Client, Received};
 use crate::sys::epoll::{Epoll, Ready};
 use crate::sys::socket;
+use crate::tls::Tls;
 
 /// What all players of a thread use.
 pub(super) struct Common<'a> {
@@ -23,6 +24,8 @@ pub(super) struct Common<'a> {
     pub(super) shared: &'a Shared,
     pub(super) tally: &'a mut Tally,
     pub(super) buffer: &'a mut [u8],
+    /// What the bytes at hand say, where they come by TLS.
+    pub(super) plain: &'a mut Vec<u8>,
     /// The token of the player at hand.
     pub(super) token: usize,
     pub(super) now_us: u64,
@@ -35,6 +38,7 @@ pub(super) struct Player {
     manner: Manner,
     is_rtmp: bool,
     fd: Option<OwnedFd>,
+    tls: Option<Tls>,
     stage: Stage,
     begun_us: u64,
     heard_us: u64,
@@ -81,6 +85,7 @@ impl Player {
             manner,
             is_rtmp,
             fd: None,
+            tls: None,
             stage: Stage::Away,
             begun_us: 0,
             heard_us: 0,
@@ -98,7 +103,7 @@ impl Player {
         self.begun_us = common.now_us;
         (self.heard_us, self.acknowledged_us) = (common.now_us, common.now_us);
         (self.bytes, self.acknowledged_bytes) = (0, 0);
-        match self.connect(venue.address, common) {
+        match self.connect(venue, common) {
             Ok(()) => {
                 let seed = common.now_us ^ (common.token as u64) << 32;
                 let client = Client::new(&venue.recipe, seed, common.now_us);
@@ -110,9 +115,11 @@ impl Player {
         }
     }
 
-    fn connect(&mut self, address: SocketAddr, common: &Common<'_>) -> io::Result<()> {
+    fn connect(&mut self, venue: &Venue, common: &Common<'_>) -> io::Result<()> {
+        let tls = venue.tls.as_ref().map(|(config, host)| Tls::new(config, host));
+        self.tls = tls.transpose().map_err(io::Error::other)?;
         let slow = matches!(self.manner, Manner::Slow { .. });
-        let fd = socket::connect(address, slow.then_some(SLOW_RECEIVE_BUFFER_BYTES))?;
+        let fd = socket::connect(venue.address, slow.then_some(SLOW_RECEIVE_BUFFER_BYTES))?;
         if self.manner == Manner::Parse {
             socket::stamp_arrivals(socket::raw(&fd))?;
         }
@@ -182,7 +189,12 @@ impl Player {
         if parses {
             sampler.arrival(arrived_us, tally);
         }
-        let input = common.buffer.get(..read).unwrap_or_default();
+        let mut input = common.buffer.get(..read).unwrap_or_default();
+        if let Some(tls) = &mut self.tls {
+            common.plain.clear();
+            tls.handle_input(input, common.plain)?;
+            input = common.plain;
+        }
         client.handle_input(common.now_us, input, |received| match received {
             Received::Media(media) => {
                 started |= is_keyframe(&media);
@@ -234,7 +246,13 @@ impl Player {
             talk.connected = true;
         }
         while let Some(bytes) = talk.client.poll_output() {
-            talk.unsent.extend_from_slice(&bytes);
+            match &mut self.tls {
+                Some(tls) => tls.write(&bytes)?,
+                None => talk.unsent.extend_from_slice(&bytes),
+            }
+        }
+        if let Some(tls) = &mut self.tls {
+            tls.take_output(&mut talk.unsent);
         }
         while !talk.unsent.is_empty() {
             match socket::send(socket::raw(fd), &talk.unsent) {

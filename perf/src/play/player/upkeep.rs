@@ -1,6 +1,8 @@
 //! What a player does by the clock: reading slowly, acknowledging, leaving, and what is left of it
 //! at the edges of the window.
 
+use bytes::BytesMut;
+
 use super::{Common, Manner, Player, Reading, Stage, Tally};
 use crate::client::acknowledgement;
 use crate::sys::socket;
@@ -43,8 +45,14 @@ impl Player {
             || now_us.saturating_sub(self.acknowledged_us) >= ACKNOWLEDGE_US;
         if let (true, Some(fd)) = (due, &self.fd) {
             (self.acknowledged_bytes, self.acknowledged_us) = (self.bytes, now_us);
-            // A socket without room for 16 bytes is not in need of a sign of life.
-            let _ = socket::send(socket::raw(fd), &acknowledgement(self.bytes));
+            let mut out = BytesMut::from(&acknowledgement(self.bytes)[..]);
+            if let Some(tls) = &mut self.tls {
+                // It keeps what it cannot take now.
+                let _ = tls.write(&out.split());
+                tls.take_output(&mut out);
+            }
+            // A socket without room for so little is not in need of a sign of life.
+            let _ = socket::send(socket::raw(fd), &out);
         }
     }
 
@@ -91,7 +99,6 @@ mod tests {
     use crate::client::{Client, Recipe};
     use crate::play::player::{Sampler, Talk};
     use crate::target::Target;
-    use bytes::BytesMut;
 
     /// A player that began at this time and waits for its keyframe.
     fn joining(begun_us: u64) -> Player {
