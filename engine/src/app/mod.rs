@@ -68,7 +68,8 @@ pub trait Application: Send + Sync {
     /// Why not.
     fn may_publish(&self, request: Request<'_>) -> Result<(), Denied>;
 
-    /// May this be played?
+    /// May this be played? By HLS, this is asked for each playlist and key, and not for segments: they have
+    /// the same URLs for all viewers, without a query.
     ///
     /// # Errors
     /// Why not.

@@ -23,6 +23,11 @@ impl Outbox {
         }
     }
 
+    /// Makes room for so many messages more, or pieces of one.
+    pub fn reserve(&mut self, pieces: usize) {
+        self.parts.reserve(pieces);
+    }
+
     /// Puts the rest of a half-sent message in front of everything.
     pub fn push_rest(&mut self, bytes: Bytes) {
         if !bytes.is_empty() {

@@ -12,6 +12,7 @@ use corelay_protocols::http::{Coding, HlsRequest, Prepared, Representation, Reso
 use tracing::Level;
 
 use super::HttpDriver;
+use crate::app::Denied;
 use crate::driver::{Context, Step};
 use crate::hub::StreamKey;
 use crate::hub::hls::{Answer, Ask, Asker, ListAsk, PlaylistAsk, Serving, Viewer};
@@ -42,7 +43,7 @@ impl HttpDriver {
             return self.session.reject_hls(404, None, "HLS is switched off");
         }
         let (app, name) = (request.app(), request.name());
-        if let Err(why) = cx.applications.may_play(cx.hub, app, name, request.query()) {
+        if let Err(why) = may_have(cx, &request) {
             return self.session.reject_hls(why.http_status(), None, why.text());
         }
         let key = self.hls_key_of(app, name);
@@ -176,7 +177,9 @@ impl HttpDriver {
         coding: Coding,
         body: impl IntoIterator<Item = &'s Bytes> + Clone,
     ) -> usize {
-        let length: usize = body.clone().into_iter().map(Bytes::len).sum();
+        let add =
+            |(slices, bytes): (usize, usize), slice: &Bytes| (slices + 1, bytes + slice.len());
+        let (slices, length) = body.clone().into_iter().fold((0, 0), add);
         let cache_control = match kind.max_age_s {
             0 => "no-cache".to_owned(),
             seconds => format!("max-age={seconds}"),
@@ -194,6 +197,7 @@ impl HttpDriver {
         }
         let Some(Range { start, end }) = range else { return 0 };
         let (start, end) = (start as usize, end as usize);
+        cx.outbox.reserve(slices);
         let mut at = 0;
         for slice in body {
             let (from, to) = (start.max(at), end.min(at + slice.len()));
@@ -255,6 +259,20 @@ struct Kind<'a> {
     /// How long a cache may keep it; 0: it must ask.
     max_age_s: u32,
     etag: &'a str,
+}
+
+/// The application is asked about playlists and keys. Media have the same URLs for all viewers, without the
+/// query that says who asks: their names are in the playlist.
+fn may_have(cx: &mut Context<'_>, request: &HlsRequest) -> Result<(), Denied> {
+    let (app, name) = (request.app(), request.name());
+    match request.resource {
+        Resource::Init(..) | Resource::Segment(..) | Resource::Part(..) => {
+            cx.applications.may_connect(cx.hub, app).map(drop)
+        }
+        Resource::Multivariant { .. } | Resource::Playlist(_) | Resource::Key(..) => {
+            cx.applications.may_play(cx.hub, app, name, request.query())
+        }
+    }
 }
 
 /// A connection of HTTP/1.1 waits for one answer at a time.
