@@ -57,16 +57,8 @@ fn a_websocket_viewer_gets_the_same_flv() {
     flv::assert_run(AUDIO, &sent, &received);
     // The publisher leaves: the viewer is told by a close frame, not by a cut connection.
     publisher.stop();
-    let told = loop {
-        match socket.read() {
-            Ok(tungstenite::Message::Close(_)) | Err(tungstenite::Error::ConnectionClosed) => {
-                break true;
-            }
-            Ok(_) => {}
-            Err(_) => break false,
-        }
-    };
-    assert!(told, "no close frame at the end of the stream");
+    let is_told = http::ends_with_close_frame(&mut socket);
+    assert!(is_told, "no close frame at the end of the stream");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use support::media::Media;
 use support::peer::{self, Peer};
 use support::secured::{Secured, assert_whole};
 use support::tls::{self, Client};
-use support::{LIMIT, ffmpeg, wait_until};
+use support::{LIMIT, ffmpeg, http, wait_until};
 
 #[test]
 fn ffmpeg_publishes_and_plays_by_rtmps_frame_for_frame() {
@@ -173,16 +173,8 @@ fn a_websocket_viewer_is_served_through_tls() {
     }
     assert_whole(&bytes);
     publisher.stop();
-    let told = loop {
-        match socket.read() {
-            Ok(tungstenite::Message::Close(_)) | Err(tungstenite::Error::ConnectionClosed) => {
-                break true;
-            }
-            Ok(_) => {}
-            Err(_) => break false,
-        }
-    };
-    assert!(told, "no close frame at the end of the stream");
+    let is_told = http::ends_with_close_frame(&mut socket);
+    assert!(is_told, "no close frame at the end of the stream");
 }
 
 #[test]

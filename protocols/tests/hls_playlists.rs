@@ -310,7 +310,7 @@ fn variants_and_their_sounds() {
         Variant { name: "news_240", summary: &small },
         Variant { name: "news_later", summary: &presentation(Form::Fmp4, 3, &[]).summary() },
     ];
-    let links = Links { is_nested: true, query: "token=a%20b", has_no_captions: true };
+    let links = Links { is_nested: true, query: "token=a%20b" };
     let text = multivariant(&variants, &links);
     let expected = "\
 #EXTM3U
@@ -318,9 +318,9 @@ fn variants_and_their_sounds() {
 #EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"audio1\",NAME=\"eng\",LANGUAGE=\"eng\",DEFAULT=YES,AUTOSELECT=YES,CHANNELS=\"2\"
 #EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"audio1\",NAME=\"deu\",LANGUAGE=\"deu\",DEFAULT=NO,AUTOSELECT=YES,CHANNELS=\"2\",URI=\"../news_1080.hls/fmp4-audio1/index.m3u8?token=a%20b\"
 #EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"audio1\",NAME=\"eng 3\",LANGUAGE=\"eng\",DEFAULT=NO,AUTOSELECT=NO,CHANNELS=\"6\",URI=\"../news_1080.hls/fmp4-audio2/index.m3u8?token=a%20b\"
-#EXT-X-STREAM-INF:BANDWIDTH=400000,AVERAGE-BANDWIDTH=400000,CODECS=\"avc1.64001f,mp4a.40.2\",RESOLUTION=1280x720,FRAME-RATE=25.000,CLOSED-CAPTIONS=NONE
+#EXT-X-STREAM-INF:BANDWIDTH=400000,AVERAGE-BANDWIDTH=400000,CODECS=\"avc1.64001f,mp4a.40.2\",RESOLUTION=1280x720,FRAME-RATE=25.000
 ../news_240.hls/fmp4/index.m3u8?token=a%20b
-#EXT-X-STREAM-INF:BANDWIDTH=4000000,AVERAGE-BANDWIDTH=4000000,CODECS=\"avc1.64001f,mp4a.40.2,ec-3\",RESOLUTION=1280x720,FRAME-RATE=25.000,AUDIO=\"audio1\",CLOSED-CAPTIONS=NONE
+#EXT-X-STREAM-INF:BANDWIDTH=4000000,AVERAGE-BANDWIDTH=4000000,CODECS=\"avc1.64001f,mp4a.40.2,ec-3\",RESOLUTION=1280x720,FRAME-RATE=25.000,AUDIO=\"audio1\"
 ../news_1080.hls/fmp4/index.m3u8?token=a%20b
 ";
     assert_eq!(text, expected);

@@ -165,7 +165,6 @@ fn a_source_that_leaves_ends_the_playlist_and_one_that_returns_reopens_it() {
         players.load(source.now_us);
         let main = Rendition::main(Form::Fmp4);
         assert_eq!(players.presentation.reload(main, 1000, None), Reload::Ready);
-        players.presentation.reopen();
         players.checkers.values_mut().for_each(Checker::reopen);
         source.discontinuity(60_000_000, &mut events);
     }

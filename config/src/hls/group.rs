@@ -45,19 +45,6 @@ impl Config {
         }
         members
     }
-
-    /// The name of the first group that the stream `name` is a member of.
-    pub fn hls_group_of(&self, app: &str, name: &str) -> Option<String> {
-        let mut groups = self.hls.groups.iter().filter(|group| group.app == app);
-        groups.find_map(|group| {
-            let itself = group.has_star().then_some(&group.name);
-            let patterns = group.members.iter().chain(itself);
-            // "*" covers "news_720" as well, but "*_720" says more about it.
-            let texts = patterns.filter_map(|pattern| covered(pattern, name));
-            let text = texts.min_by_key(|text| text.len())?;
-            Some(group.name.replacen('*', text, 1))
-        })
-    }
 }
 
 /// What the `*` of `pattern` stands for in `name`; nothing where it has none and is `name`.
@@ -177,9 +164,6 @@ mod tests {
         assert_eq!(config.hls_members("tv/a", "news"), ["other"]);
         assert_eq!(config.hls_members("tv", "news"), [""; 0]);
         assert_eq!(config.hls_members("live", "news_1080"), [""; 0]);
-        assert_eq!(config.hls_group_of("live", "news_1080").as_deref(), Some("news"));
-        assert_eq!(config.hls_group_of("live", "news").as_deref(), Some("news"));
-        assert_eq!(config.hls_group_of("live", "other"), None);
     }
 
     #[test]
@@ -192,14 +176,6 @@ mod tests {
         assert_eq!(config.hls_members("live", "*"), ["*_1080", "low_*_q", "*"]);
         assert_eq!(config.hls_members("tv", "x_y"), ["x_y", "y_720"]);
         assert_eq!(config.hls_members("tv", "x_"), [""; 0]);
-        assert_eq!(config.hls_group_of("tv", "x_y").as_deref(), Some("x_y"));
-        assert_eq!(config.hls_group_of("tv", "y_720").as_deref(), Some("x_y"));
-        assert_eq!(config.hls_group_of("live", "news_1080").as_deref(), Some("news"));
-        assert_eq!(config.hls_group_of("live", "low_news_q").as_deref(), Some("news"));
-        assert_eq!(config.hls_group_of("live", "news_720").as_deref(), Some("news_720"));
-        // The star stands for one character at least.
-        assert_eq!(config.hls_group_of("live", "_1080").as_deref(), Some("_1080"));
-        assert_eq!(config.hls_group_of("vod", "news_1080"), None);
     }
 
     #[test]
@@ -210,6 +186,5 @@ mod tests {
         );
         assert_eq!(config.hls_members("live", "news"), ["news_hd"]);
         assert_eq!(config.hls_members("live", "sport"), ["sport_hd", "sport_sd", "sport"]);
-        assert_eq!(config.hls_group_of("live", "news_sd").as_deref(), Some("news"));
     }
 }

@@ -48,6 +48,17 @@ pub fn request(address: SocketAddr, request: &str) -> Response {
     read_response(&mut socket, &mut bytes, head_only).expect("a reply")
 }
 
+/// Reads a WebSocket to its end. True when that is a close frame and no cut connection.
+pub fn ends_with_close_frame<S: Read + Write>(socket: &mut WebSocket<S>) -> bool {
+    loop {
+        match socket.read() {
+            Ok(Message::Close(_)) | Err(tungstenite::Error::ConnectionClosed) => return true,
+            Ok(_) => {}
+            Err(_) => return false,
+        }
+    }
+}
+
 /// Opens a connection whose reads give up after the rig's limit.
 pub fn open(address: SocketAddr) -> TcpStream {
     let socket = TcpStream::connect_timeout(&address, LIMIT).expect("the relay accepts");

@@ -110,7 +110,8 @@ impl Presentation {
         &self.settings
     }
 
-    /// Takes what the packager made.
+    /// Takes what the packager made. Behind an [`end`](Self::end) the source is back after all;
+    /// players that have seen the end do not return by themselves.
     ///
     /// An event that contradicts earlier ones (a sequence number that goes back, a part out of its
     /// order, a rendition of another form) changes nothing.
@@ -118,6 +119,9 @@ impl Presentation {
         let rendition = event.rendition();
         if rendition.form != self.settings.form {
             return;
+        }
+        if self.is_ended {
+            self.set_ended(false);
         }
         if let Event::Segment(_, segment) = event
             && rendition == self.main()
@@ -144,12 +148,6 @@ impl Presentation {
     /// Nothing follows: playlists say EXT-X-ENDLIST, and players stop asking.
     pub fn end(&mut self) {
         self.set_ended(true);
-    }
-
-    /// Something follows after all: the source is back. Players that have seen the end do not
-    /// return by themselves.
-    pub fn reopen(&mut self) {
-        self.set_ended(false);
     }
 
     /// See [`Self::end`].

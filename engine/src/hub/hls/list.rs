@@ -125,8 +125,7 @@ impl Hub {
         }
         let variants: Vec<Variant<'_>> =
             summaries.iter().map(|(key, summary)| Variant { name: &key.name, summary }).collect();
-        let links =
-            Links { is_nested: list.ask.is_nested, query: &list.ask.query, has_no_captions: false };
+        let links = Links { is_nested: list.ask.is_nested, query: &list.ask.query };
         Some(Answer::List(multivariant(&variants, &links)))
     }
 }

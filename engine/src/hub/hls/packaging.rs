@@ -127,7 +127,7 @@ impl Packaging {
         self.is_shortened = is_short;
         let window = if is_short { SHORT_WINDOW } else { usual };
         self.presentation.set_window(window.0, window.1);
-        self.charge.set(self.presentation.media_bytes() + self.packager.held_bytes());
+        self.account();
         Some(window)
     }
 
@@ -146,7 +146,11 @@ impl Packaging {
         if unit.late_joiners_only {
             return Events::new();
         }
-        if unit.starts_epoch && self.has_units {
+        let is_other_source = match &unit.essence {
+            Essence::Transport(packets) => unit.starts_epoch || packets.is_discontinuity,
+            Essence::Elementary(_) => unit.starts_epoch,
+        };
+        if is_other_source && self.has_units {
             self.restart(unit.received, clock);
         }
         self.has_units = true;
@@ -157,18 +161,12 @@ impl Packaging {
             }
             Essence::Transport(packets) => match self.bridge.as_mut() {
                 None => {
-                    if packets.is_discontinuity {
-                        self.packager.discontinuity();
-                    }
                     let (block, tables) = (&packets.block, &packets.tables);
                     self.packager.push_packets(block, tables, unit.entry_point, received_us);
                 }
                 Some(bridge) => {
                     let units = bridge.take(unit);
                     self.push_bridged(&units, clock);
-                    if packets.is_discontinuity {
-                        self.packager.discontinuity();
-                    }
                 }
             },
         }
@@ -196,7 +194,7 @@ impl Packaging {
         self.presentation.end();
     }
 
-    /// Another publisher: what it sends has nothing to do with what came before.
+    /// Another publisher or input: what it sends has nothing to do with what came before.
     fn restart(&mut self, now: Micros, clock: &Clock) {
         let units = self.bridge.as_mut().map(|bridge| bridge.finish(now)).unwrap_or_default();
         self.push_bridged(&units, clock);
@@ -225,15 +223,15 @@ impl Packaging {
                 _ => events.push(event),
             }
         }
-        if !events.is_empty() && self.presentation.is_ended() {
-            self.presentation.reopen();
-        }
         events.iter().for_each(|event| self.presentation.apply(event));
         if !events.is_empty() {
-            let held = self.presentation.media_bytes() + self.packager.held_bytes();
-            self.charge.set(held);
+            self.account();
         }
         events
+    }
+
+    fn account(&mut self) {
+        self.charge.set(self.presentation.media_bytes() + self.packager.held_bytes());
     }
 }
 

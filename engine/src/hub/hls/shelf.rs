@@ -107,9 +107,6 @@ impl Shelf {
     pub fn apply(&mut self, event: &Event) {
         self.live = true;
         if let Some(presentation) = self.presentation.as_mut() {
-            if presentation.is_ended() {
-                presentation.reopen();
-            }
             presentation.apply(event);
         }
     }

@@ -73,7 +73,6 @@ fn run_source(form: Form, sounds: u8, mut presentation: Presentation, steps: &[u
             Step::End => {
                 presentation.end();
                 load(&mut presentation, &mut checkers);
-                presentation.reopen();
                 checkers.iter_mut().for_each(Checker::reopen);
             }
         }

@@ -14,7 +14,7 @@ pub struct Variant<'a> {
     pub summary: &'a Summary,
 }
 
-/// How the URIs of a multivariant playlist are written, and what else the caller knows.
+/// How the URIs of a multivariant playlist are written.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Links<'a> {
     /// The playlist is `/APP/NAME/index.m3u8`, not `/APP/NAME.m3u8`.
@@ -22,16 +22,14 @@ pub struct Links<'a> {
     /// The query that is handed on to media playlists, without `?`, encoded as it came; may be
     /// empty.
     pub query: &'a str,
-    /// No variant has captions inside its pictures (CLOSED-CAPTIONS=NONE). Nothing is said
-    /// otherwise, so that players look for themselves.
-    pub has_no_captions: bool,
 }
 
 /// Writes the multivariant playlist of streams that show the same at different bit rates, the
 /// smallest first: simple players begin with the first, and begin at once. Streams that cannot be
 /// played yet are left out.
 ///
-/// The first sound of a stream is inside its main rendition; further ones are EXT-X-MEDIA
+/// Nothing is said of captions, which may be inside the pictures: players look for themselves. The first
+/// sound of a stream is inside its main rendition; further ones are EXT-X-MEDIA
 /// renditions.
 pub fn multivariant(variants: &[Variant<'_>], links: &Links<'_>) -> String {
     let mut streams: Vec<_> = variants.iter().filter_map(Stream::new).collect();
@@ -129,9 +127,6 @@ impl<'a> Stream<'a> {
         }
         if self.has_group() {
             let _ = write!(text, ",AUDIO=\"audio{index}\"");
-        }
-        if links.has_no_captions {
-            text.push_str(",CLOSED-CAPTIONS=NONE");
         }
         let _ = writeln!(text, "\n{}", self.uri(self.main.rendition, links));
     }

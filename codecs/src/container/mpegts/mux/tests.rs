@@ -1,3 +1,5 @@
+//! The multiplex, packet by packet. One file, because every test uses the units and readers at its top.
+
 use bytes::Bytes;
 
 use super::*;
