@@ -30,6 +30,10 @@ pub struct Http {
     /// Largest message that a WebSocket client may send. Bytes, 125 B to 16 MiB.
     #[serde(serialize_with = "bytes::serialize")]
     pub websocket_message_bytes_max: usize,
+    /// HTTP/2 is offered to those who come by TLS.
+    pub http2: bool,
+    /// Requests that an HTTP/2 connection may have open at once. 1 to 1000.
+    pub http2_streams_max: u32,
     /// Value of `Access-Control-Allow-Origin`; empty: the header is not sent.
     pub allow_origin: String,
     /// How long a GET waits for a stream that nobody publishes, before its 404. Milliseconds, 0
@@ -49,6 +53,8 @@ impl Http {
             uri_bytes_max: section.bytes("uri_bytes_max", 128..=64 << 10),
             websocket_message_bytes_max: section
                 .bytes("websocket_message_bytes_max", 125..=16 << 20),
+            http2: section.boolean("http2"),
+            http2_streams_max: section.integer("http2_streams_max", 1..=1_000),
             allow_origin: allow_origin(section),
             play_wait_ms: section.integer("play_wait_ms", 0..=600_000),
         }

@@ -82,7 +82,7 @@ pub fn run(arguments: &Arguments) -> ExitCode {
 /// The first file that cannot be used.
 pub fn check(config: &Config) -> Result<(), LoadError> {
     if config.uses_tls() {
-        Acceptor::new(Settings::from_config(&config.tls))?;
+        Acceptor::new(Settings::from_config(config))?;
     }
     Ok(())
 }

@@ -12,7 +12,8 @@ use tracing_subscriber::EnvFilter;
 /// # Errors
 /// The filter or the file is unusable, in words.
 pub fn start(logging: &Logging) -> Result<WorkerGuard, String> {
-    let filter = EnvFilter::try_new(&logging.level)
+    // What the HTTP/2 library has to say is said with the connection's id where that ends.
+    let filter = EnvFilter::try_new(format!("h2=off,{}", logging.level))
         .map_err(|error| format!("logging.level {:?} is no filter: {error}", logging.level))?;
     let target: Box<dyn io::Write + Send> = match &logging.file {
         None => Box::new(io::stderr()),

@@ -124,7 +124,7 @@ impl ServerBuilder {
         }
         let config = Arc::new(self.config);
         let acceptor =
-            config.uses_tls().then(|| Acceptor::new(tls::Settings::from_config(&config.tls)));
+            config.uses_tls().then(|| Acceptor::new(tls::Settings::from_config(&config)));
         let acceptor = acceptor.transpose()?.map(Arc::new);
         let kernel_tls = acceptor.as_ref().is_some_and(|acceptor| uses_kernel(acceptor));
         let mut sockets = Listeners::open(&config, acceptor.as_deref(), cpus.len())?;

@@ -147,6 +147,8 @@ pub struct CoreStats {
     pub tls_handshakes: Cell,
     /// Those among them that resumed a session.
     pub tls_resumed: Cell,
+    /// Those among them by which HTTP/2 was agreed on.
+    pub http2_connections: Cell,
     /// 1 when the kernel encrypts them once they are established.
     pub tls_kernel: Cell,
     /// Times that a handshake waited for the next turn (`tls.handshake_budget_us`).

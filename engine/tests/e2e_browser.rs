@@ -95,7 +95,7 @@ fn chromium_plays_low_latency_hls_part_by_part() {
 }
 
 #[test]
-fn chromium_plays_hls_by_https() {
+fn chromium_plays_low_latency_hls_by_https_with_http_2() {
     let secured = Secured::start("hls.segment_ms = 1000");
     let relay = &secured.relay;
     let rtmp = relay.rtmp_url("live", "test");
@@ -104,6 +104,7 @@ fn chromium_plays_hls_by_https() {
     let url = format!("https://127.0.0.1:{}/live/test.m3u8?low_latency", relay.https_port());
     let report = play_in_browser(relay.scratch(), &url);
     assert!(report["parts"].as_u64() >= Some(6), "{report}");
+    assert!(relay.metric("corelay_http2_connections_total", "") >= Some(1.0));
 }
 
 #[test]

@@ -101,14 +101,14 @@ fn curl_plays_by_https_checks_the_certificate_and_resumes_its_session() {
     publisher.stop();
     let played = player.wait(LIMIT);
     assert!(played.succeeded(), "curl: {}", played.output());
-    assert!(played.stdout.starts_with("HTTP/1.1 200"), "{}", played.stdout);
-    assert!(played.stderr.contains("server accepted http/1.1"), "{}", played.stderr);
+    assert!(played.stdout.starts_with("HTTP/2 200"), "{}", played.stdout);
+    assert!(played.stderr.contains("server accepted h2"), "{}", played.stderr);
     assert!(played.stderr.contains("TLSv1.3"), "{}", played.stderr);
     assert_whole(&std::fs::read(&file).unwrap());
 
     // curl keeps sessions within one run: two connections, because the first one is not kept.
     let missing = format!("https://localhost:{}/live/none.flv", relay.https_port());
-    let close = ["-H", "Connection: close"];
+    let close = ["--http1.1", "-H", "Connection: close"];
     let args = [&["-sS", "--cacert", ca][..], &close, &[&missing, &missing]].concat();
     let resumed = || relay.metric("corelay_tls_handshakes_total", "resumed").unwrap_or(0.0);
     let before = resumed();

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rustls::client::Resumption;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection};
-use support::flv::{self, VIDEO};
+use support::flv;
 use support::secured::{Secured, Watching, assert_whole, get};
 use support::tls::{self, Client};
 use support::{LIMIT, http, wait_until};
@@ -196,18 +196,8 @@ fn a_viewer_that_does_not_read_for_a_while_skips_whole_groups_of_pictures() {
         let mut buffer = [0; 16 << 10];
         let count = slow.read(&mut buffer).expect("it is not sent away");
         bytes.extend_from_slice(&buffer[..count]);
-        !landings(&bytes).is_empty()
+        !flv::landings(&bytes).is_empty()
     });
-    assert!(landings(&bytes).iter().all(|is_keyframe| *is_keyframe));
+    assert!(flv::landings(&bytes).iter().all(|is_keyframe| *is_keyframe));
     assert_whole(&witness.stop());
-}
-
-/// Where time jumps among the pictures: whether it jumps to a keyframe. Reading proves that every tag is
-/// whole.
-fn landings(bytes: &[u8]) -> Vec<bool> {
-    let tags = flv::read(bytes);
-    let pictures = flv::frames(&tags, VIDEO);
-    let jumps =
-        pictures.windows(2).filter(|pair| pair[1].timestamp_ms.abs_diff(pair[0].timestamp_ms) > 60);
-    jumps.map(|pair| pair[1].is_keyframe()).collect()
 }

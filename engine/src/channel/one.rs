@@ -490,7 +490,7 @@ impl Channel {
         let options = PlayOptions {
             egress: Egress::new(Form::HttpTs, TrackFilter::ALL),
             fd: -1,
-            delivery: Delivery::Readdressed,
+            delivery: Delivery::Copied,
             wait_ms: WAIT_MS,
         };
         self.tap = env.hub.play(self.id, self.key.clone(), options, env.now);

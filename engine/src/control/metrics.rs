@@ -274,7 +274,7 @@ const SCALED_GAUGES: [(&str, &str, Number, f64); 2] = [
     ),
 ];
 
-const COUNTERS: [(&str, &str, Number); 11] = [
+const COUNTERS: [(&str, &str, Number); 12] = [
     ("accepted", "Connections accepted.", |core| &core.accepted),
     ("units_in", "Frames received from publishers.", |core| &core.units_in),
     ("sends", "Gathered sends to viewers.", |core| &core.sends),
@@ -284,6 +284,7 @@ const COUNTERS: [(&str, &str, Number); 11] = [
     ("malformed_tags", "Media messages that could not be read.", |core| &core.malformed_tags),
     ("unknown_calls", "RTMP calls that nobody knows.", |core| &core.unknown_calls),
     ("log_lines_lost", "Log lines lost.", |core| &core.log_lines_lost),
+    ("http2_connections", "Connections that chose HTTP/2.", |core| &core.http2_connections),
     ("tls_deferred", "TLS handshakes that waited for the next turn of the core.", |core| {
         &core.tls_deferred
     }),

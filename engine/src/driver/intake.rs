@@ -139,6 +139,11 @@ impl Intake {
         !self.is_watched
     }
 
+    /// The publication.
+    pub fn id(&self) -> PublisherId {
+        self.id
+    }
+
     /// Its stream.
     pub fn key(&self) -> &StreamKey {
         &self.key

@@ -9,6 +9,7 @@
 //! - An event that waits for an answer stops the driver: no further event and no further input before it.
 
 mod http;
+mod http2;
 mod intake;
 pub mod link;
 mod pull;
@@ -24,6 +25,7 @@ use std::sync::Arc;
 use tracing::Level;
 
 pub use http::{HlsSettings, HttpDriver, HttpSettings};
+pub use http2::{Http2Driver, Http2Settings};
 pub use intake::Intake;
 pub use pull::PullDriver;
 pub use push::{RtmpPushDriver, TsPushDriver};
@@ -139,8 +141,10 @@ pub struct Publish<'a> {
 pub enum Driver {
     /// RTMP.
     Rtmp(Box<RtmpDriver>),
-    /// HTTP and WebSocket.
+    /// HTTP/1.1 and WebSocket.
     Http(Box<HttpDriver>),
+    /// HTTP/2.
+    Http2(Box<Http2Driver>),
     /// A transport stream over TCP.
     Ts(Box<TsDriver>),
     /// What we pull.
@@ -160,6 +164,7 @@ impl Driver {
         match self {
             Self::Rtmp(_) => "rtmp",
             Self::Http(_) => "http",
+            Self::Http2(_) => "http2",
             Self::Ts(_) | Self::TsPush(_) => "ts",
             Self::Pull(_) => "pull",
             Self::RtmpPush(_) => "rtmp",
@@ -174,6 +179,7 @@ impl Driver {
         match self {
             Self::Rtmp(driver) => driver.handle_input(cx, input),
             Self::Http(driver) => driver.handle_input(cx, input),
+            Self::Http2(driver) => driver.handle_input(cx, input),
             Self::Ts(driver) => driver.handle_input(cx, input),
             Self::Pull(driver) => driver.handle_input(cx, input),
             // A receiver has nothing to say.
@@ -189,6 +195,7 @@ impl Driver {
     pub fn input_ended(&mut self, cx: &mut Context<'_>) -> Step {
         match self {
             Self::Http(driver) => driver.input_ended(cx),
+            Self::Http2(driver) => driver.input_ended(cx),
             _ => Err(Ending::Peer),
         }
     }
@@ -201,6 +208,7 @@ impl Driver {
         match self {
             Self::Rtmp(driver) => driver.handle_timeout(cx),
             Self::Http(driver) => driver.handle_timeout(cx),
+            Self::Http2(driver) => driver.handle_timeout(cx),
             Self::Ts(driver) => driver.handle_timeout(cx),
             Self::Pull(driver) => driver.handle_timeout(cx),
             Self::TsPush(driver) => driver.handle_timeout(cx),
@@ -216,6 +224,7 @@ impl Driver {
         match self {
             Self::Rtmp(driver) => driver.handle_notice(cx, notice),
             Self::Http(driver) => driver.handle_notice(cx, notice),
+            Self::Http2(driver) => driver.handle_notice(cx, notice),
             Self::Ts(driver) => driver.handle_notice(cx, &notice),
             Self::Pull(_) => Ok(()),
             Self::TsPush(driver) => driver.handle_notice(cx, notice),
@@ -224,12 +233,17 @@ impl Driver {
     }
 
     /// The outbox has been sent: plays that go through it may fill it again.
-    pub fn drained(&mut self, cx: &mut Context<'_>) {
+    ///
+    /// # Errors
+    /// The connection must end.
+    pub fn drained(&mut self, cx: &mut Context<'_>) -> Step {
         match self {
             Self::Rtmp(driver) => driver.drained(cx),
+            Self::Http2(driver) => return driver.drained(cx),
             Self::RtmpPush(driver) => driver.drained(cx),
             Self::Http(_) | Self::Ts(_) | Self::Pull(_) | Self::TsPush(_) => {}
         }
+        Ok(())
     }
 
     /// The connection that we opened is there.
@@ -241,7 +255,7 @@ impl Driver {
             Self::Pull(driver) => driver.connected(cx),
             Self::TsPush(driver) => driver.connected(cx),
             Self::RtmpPush(driver) => driver.connected(cx),
-            Self::Rtmp(_) | Self::Http(_) | Self::Ts(_) => Ok(()),
+            Self::Rtmp(_) | Self::Http(_) | Self::Http2(_) | Self::Ts(_) => Ok(()),
         }
     }
 
@@ -251,7 +265,7 @@ impl Driver {
             Self::Pull(driver) => Some(driver.end(ending)),
             Self::TsPush(driver) => Some(driver.end(ending)),
             Self::RtmpPush(driver) => Some(driver.end(ending)),
-            Self::Rtmp(_) | Self::Http(_) | Self::Ts(_) => None,
+            Self::Rtmp(_) | Self::Http(_) | Self::Http2(_) | Self::Ts(_) => None,
         }
     }
 
@@ -260,6 +274,7 @@ impl Driver {
         match self {
             Self::Rtmp(driver) => driver.close(cx),
             Self::Http(driver) => driver.close(cx),
+            Self::Http2(driver) => driver.close(cx),
             Self::Ts(driver) => driver.close(cx),
             Self::Pull(driver) => driver.close(cx),
             Self::TsPush(driver) => driver.close(cx),
@@ -272,6 +287,7 @@ impl Driver {
         match self {
             Self::Rtmp(driver) => driver.poll_timeout(),
             Self::Http(driver) => driver.poll_timeout(),
+            Self::Http2(driver) => driver.poll_timeout(),
             Self::Ts(driver) => driver.poll_timeout(),
             Self::Pull(driver) => driver.poll_timeout(),
             Self::TsPush(driver) => driver.poll_timeout(),
@@ -284,6 +300,7 @@ impl Driver {
         match self {
             Self::Rtmp(driver) => driver.wants_input(),
             Self::Http(driver) => driver.wants_input(),
+            Self::Http2(driver) => driver.wants_input(),
             Self::Ts(driver) => driver.wants_input(),
             Self::Pull(_) | Self::TsPush(_) | Self::RtmpPush(_) => true,
         }
@@ -295,7 +312,7 @@ impl Driver {
             Self::Rtmp(driver) => driver.reads_at_leisure(),
             Self::Ts(driver) => driver.reads_at_leisure(),
             Self::Http(driver) => driver.reads_at_leisure(),
-            Self::Pull(_) | Self::TsPush(_) | Self::RtmpPush(_) => false,
+            Self::Http2(_) | Self::Pull(_) | Self::TsPush(_) | Self::RtmpPush(_) => false,
         }
     }
 
@@ -304,6 +321,7 @@ impl Driver {
         match self {
             Self::Ts(driver) => driver.intake(),
             Self::Http(driver) => driver.intake(),
+            Self::Http2(driver) => driver.intake(),
             _ => None,
         }
     }
@@ -313,6 +331,7 @@ impl Driver {
         match self {
             Self::Rtmp(driver) => driver.activity(),
             Self::Http(driver) => driver.activity(),
+            Self::Http2(driver) => driver.activity(),
             Self::Ts(driver) => driver.activity(),
             Self::Pull(driver) => driver.activity(),
             Self::TsPush(driver) => driver.activity(),

@@ -228,7 +228,7 @@ impl Outlet {
     /// Adds whole chunks from a viewer's next boundary to the edge, if it gets them as they are.
     pub fn gather_log<'a>(&'a self, index: usize, out: &mut Gather<'a>) {
         let subscriber = &self.subscribers[index];
-        if subscriber.holds_log() && subscriber.delivery != Delivery::Readdressed {
+        if subscriber.holds_log() && subscriber.delivery != Delivery::Copied {
             let from = subscriber.at.max(subscriber.chunk_end);
             self.log.gather(from, self.log.edge(), FLUSH_SLICES_MAX, out);
         }
@@ -243,7 +243,7 @@ impl Outlet {
         }
     }
 
-    /// Whole chunks for a viewer that readdresses them, up to `bytes_max` unless one chunk is larger;
+    /// Whole chunks for a viewer that copies them, up to `bytes_max` unless one chunk is larger;
     /// the viewer moves on. Nothing while it has private bytes to take first.
     pub fn read(&mut self, index: usize, bytes_max: u64) -> Vec<u8> {
         let subscriber = &mut self.subscribers[index];

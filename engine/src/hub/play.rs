@@ -24,7 +24,7 @@ pub struct PlayOptions {
     pub egress: Egress,
     /// Its socket, which must stay open until the play is stopped.
     pub fd: RawFd,
-    /// How it gets the log's bytes. Where they are readdressed its connection calls [`Hub::read`].
+    /// How it gets the log's bytes. Where they are copied its connection calls [`Hub::read`].
     pub delivery: Delivery,
     /// How long it waits for a publisher, in milliseconds; 0: not at all.
     pub wait_ms: u64,
@@ -150,13 +150,13 @@ impl Hub {
         self.replicas[place.replica].outlet(place.outlet).advance(place.index, bytes);
     }
 
-    /// Whole chunks for a viewer that readdresses them; empty when it is up to date.
+    /// Whole chunks for a viewer that copies them; empty when it is up to date.
     pub fn read(&mut self, id: SubscriberId, bytes_max: u64) -> Vec<u8> {
         let place = self.places[id.slot as usize];
         self.replicas[place.replica].outlet(place.outlet).read(place.index, bytes_max)
     }
 
-    /// A viewer that readdresses has taken its private bytes.
+    /// A viewer that copies has taken its private bytes.
     pub fn release(&mut self, id: SubscriberId) {
         self.subscriber(id).held = false;
     }

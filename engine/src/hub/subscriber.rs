@@ -36,8 +36,9 @@ pub enum Delivery {
     Shared,
     /// The log's bytes as they are, encrypted by its connection (TLS).
     Encrypted,
-    /// The log's chunks, copied and readdressed to another RTMP message stream by its connection.
-    Readdressed,
+    /// The log's chunks, copied by its connection, which frames them anew: for another RTMP message stream,
+    /// or a stream of HTTP/2.
+    Copied,
 }
 
 /// See the module. Bytes of memory per viewer are the point of this type: keep it small.
@@ -88,7 +89,7 @@ impl Subscriber {
 
     /// True when its connection may read the log for it.
     pub fn is_readable(&self) -> bool {
-        self.state == State::Running && !self.held && self.delivery == Delivery::Readdressed
+        self.state == State::Running && !self.held && self.delivery == Delivery::Copied
     }
 
     /// True when its connection may encrypt the log for it.

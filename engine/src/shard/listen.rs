@@ -12,7 +12,9 @@ use corelay_protocols::rtmp::ServerSettings as RtmpSettings;
 use corelay_protocols::ts_tcp::{self, StreamName};
 
 use crate::clock::Micros;
-use crate::driver::{Driver, HlsSettings, HttpDriver, HttpSettings, RtmpDriver, TsDriver};
+use crate::driver::{
+    Driver, HlsSettings, Http2Driver, Http2Settings, HttpDriver, HttpSettings, RtmpDriver, TsDriver,
+};
 
 /// What is spoken on a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +67,7 @@ pub struct Protocols {
     http: Arc<HttpSessionSettings>,
     http_write_timeout_ms: u64,
     http_driver: HttpSettings,
+    http2: Http2Settings,
     ts: Arc<ts_tcp::Settings>,
     seeds: RandomState,
     connections: AtomicU64,
@@ -112,6 +115,10 @@ impl Protocols {
                     key: hls_key,
                 },
             },
+            http2: Http2Settings {
+                streams_max: http.http2_streams_max,
+                write_timeout_ms: http.write_timeout_ms,
+            },
             ts: Arc::new(ts_tcp::Settings {
                 stream: StreamName::parse(&ts.stream).unwrap_or_default(),
                 opening_timeout_ms: ts.opening_timeout_ms,
@@ -140,6 +147,13 @@ impl Protocols {
             }
             Protocol::Ts => Driver::Ts(Box::new(TsDriver::new(Arc::clone(&self.ts), now))),
         }
+    }
+
+    /// A driver for a connection of HTTP whose peer has chosen HTTP/2, at `now`.
+    pub fn http2_driver(&self, now: Micros) -> Driver {
+        let (session, seed) = (Arc::clone(&self.http), u64::from_ne_bytes(self.seed()));
+        let driver = Http2Driver::new(session, self.http2, self.http_driver, seed, now);
+        Driver::Http2(Box::new(driver))
     }
 
     /// How long a peer's socket may take nothing, in milliseconds.

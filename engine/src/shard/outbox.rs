@@ -61,6 +61,17 @@ impl Outbox {
         })
     }
 
+    /// Takes bytes off the front: at most one message, and at most `bytes_max` of it.
+    pub fn take(&mut self, bytes_max: usize) -> Option<Bytes> {
+        let front = self.parts.front_mut().filter(|_| bytes_max > 0)?;
+        let bytes = front.split_to(front.len().min(bytes_max));
+        if front.is_empty() {
+            self.parts.pop_front();
+        }
+        self.bytes -= bytes.len();
+        Some(bytes)
+    }
+
     /// Takes off what was sent.
     pub fn advance(&mut self, mut sent: usize) {
         self.bytes -= sent;
@@ -101,6 +112,20 @@ mod tests {
         assert_eq!(content(&outbox), b"condthird");
         assert_eq!(outbox.len(), 9);
         outbox.advance(9);
+        assert!(outbox.is_empty());
+    }
+
+    #[test]
+    fn what_is_taken_is_part_of_one_message() {
+        let mut outbox = Outbox::default();
+        assert_eq!(outbox.take(9), None);
+        outbox.push(Bytes::from_static(b"first"));
+        outbox.push(Bytes::from_static(b"second"));
+        assert_eq!(outbox.take(0), None);
+        assert_eq!(outbox.take(2).as_deref(), Some(&b"fi"[..]));
+        assert_eq!(outbox.take(9).as_deref(), Some(&b"rst"[..]));
+        assert_eq!((outbox.len(), content(&outbox)), (6, b"second".to_vec()));
+        assert_eq!(outbox.take(6).as_deref(), Some(&b"second"[..]));
         assert!(outbox.is_empty());
     }
 }

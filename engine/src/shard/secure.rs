@@ -113,6 +113,10 @@ impl Shard {
             connection.handshake_by = None;
             self.stats.tls_handshakes.add(1);
             self.stats.tls_resumed.add(u64::from(handshake.is_resumed));
+            if handshake.is_http2 {
+                self.stats.http2_connections.add(1);
+                connection.driver = self.protocols.http2_driver(began);
+            }
             self.logger.connection(Level::DEBUG, id, handshake.what);
         }
         received

@@ -206,10 +206,7 @@ impl Shard {
             }
         }
         // Its own messages are out: plays that go through them may have more.
-        self.with_driver(id, now, |driver, context| {
-            driver.drained(context);
-            Ok(())
-        });
+        self.with_driver(id, now, |driver, context| driver.drained(context));
         if self.connection(id).is_some_and(|connection| !connection.outbox.is_empty()) {
             self.pump(id, now);
         }

@@ -100,6 +100,16 @@ pub fn frames(tags: &[Tag], kind: u8) -> Vec<&Tag> {
     tags.iter().filter(|tag| tag.kind == kind && tag.is_media()).collect()
 }
 
+/// Where time jumps among the pictures: whether it jumps to a keyframe. Reading proves that every tag is
+/// whole.
+pub fn landings(bytes: &[u8]) -> Vec<bool> {
+    let tags = read(bytes);
+    let pictures = frames(&tags, VIDEO);
+    let jumps =
+        pictures.windows(2).filter(|pair| pair[1].timestamp_ms.abs_diff(pair[0].timestamp_ms) > 60);
+    jumps.map(|pair| pair[1].is_keyframe()).collect()
+}
+
 /// Proves that the frames of one kind that came out are an unbroken run of those that went in:
 /// the same bytes, in the same order, at the same distances in time. The publisher may repeat
 /// `sent` from its start any number of times.

@@ -15,6 +15,7 @@ pub mod ffmpeg;
 pub mod flv;
 pub mod hls;
 pub mod http;
+pub mod http2;
 pub mod media;
 pub mod netns;
 pub mod nginx;

@@ -147,7 +147,7 @@ fn kind(protocol: &str, role: &str) -> &'static str {
     match (protocol, role) {
         ("rtmp", "publish") => "fmle-publish",
         ("rtmp", "play") => "rtmp-play",
-        ("http", "play") => "flv-play",
+        ("http" | "http2", "play") => "flv-play",
         ("hls", "play") => "hls-play",
         (_, "publish") => "publish",
         (_, "play") => "play",

@@ -131,6 +131,7 @@ fn the_names_are_these_and_stay() {
         "counter corelay_bytes",
         "counter corelay_failures",
         "counter corelay_heartbeats",
+        "counter corelay_http2_connections",
         "gauge corelay_hls_shortened",
         "counter corelay_log_lines_lost",
         "counter corelay_malformed_tags",

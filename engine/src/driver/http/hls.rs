@@ -53,7 +53,7 @@ impl HttpDriver {
             Resource::Multivariant { nested } => {
                 let (form, query) = (directives.form, self.playlist_query(&request, low_latency));
                 let ask = ListAsk { form, low_latency, is_nested: nested, query };
-                cx.hub.hls_list(asker(cx), &key, ask, cx.now);
+                cx.hub.hls_list(self.asker(cx), &key, ask, cx.now);
                 self.hls = Some(Box::new(Waiting { request, key }));
                 return;
             }
@@ -68,7 +68,7 @@ impl HttpDriver {
             Resource::Segment(rendition, msn) => Ask::Segment(rendition, msn),
             Resource::Part(rendition, msn, index) => Ask::Part(rendition, msn, index),
         };
-        let answer = cx.hub.hls_ask(asker(cx), key.clone(), ask, cx.now);
+        let answer = cx.hub.hls_ask(self.asker(cx), key.clone(), ask, cx.now);
         if let Resource::Playlist(rendition) = request.resource {
             self.meet(cx, &request, &key, rendition.form);
         }
@@ -99,7 +99,7 @@ impl HttpDriver {
     pub(super) fn forget_hls(&mut self, cx: &mut Context<'_>) {
         if let Some(waiting) = self.hls.take() {
             let form = form_of(waiting.request.resource);
-            cx.hub.hls_forget(asker(cx), &waiting.key, form);
+            cx.hub.hls_forget(self.asker(cx), &waiting.key, form);
         }
     }
 
@@ -210,6 +210,11 @@ impl HttpDriver {
         end - start
     }
 
+    /// It waits for one answer at a time.
+    fn asker(&self, cx: &Context<'_>) -> Asker {
+        Asker { connection: cx.id, request: self.stream }
+    }
+
     /// The query of media playlists: what the viewer came with, its session, what it wants.
     fn playlist_query(&mut self, request: &HlsRequest, low_latency: bool) -> String {
         let mut query = request.passed_on();
@@ -273,11 +278,6 @@ fn may_have(cx: &mut Context<'_>, request: &HlsRequest) -> Result<(), Denied> {
             cx.applications.may_play(cx.hub, app, name, request.query())
         }
     }
-}
-
-/// A connection of HTTP/1.1 waits for one answer at a time.
-fn asker(cx: &Context<'_>) -> Asker {
-    Asker { connection: cx.id, request: 0 }
 }
 
 fn viewer<'a>(cx: &Context<'_>, request: &'a HlsRequest) -> Viewer<'a> {

@@ -18,7 +18,9 @@ use super::intake::Intake;
 use super::{Activity, Context, Step};
 use crate::channel::RelayTarget;
 use crate::clock::Micros;
-use crate::hub::{Egress, EndReason, Form, Notice, PlayOptions, StreamKey, SubscriberId};
+use crate::hub::{
+    Delivery, Egress, EndReason, Form, Notice, PlayOptions, PublisherId, StreamKey, SubscriberId,
+};
 use crate::shard::Ending;
 use crate::stats::Failure;
 pub use hls::HlsSettings;
@@ -38,6 +40,8 @@ pub struct HttpDriver {
     session_settings: Arc<Settings>,
     /// Where the next session that it is given comes from.
     session_seed: u64,
+    /// Which of its connection's streams it answers; 0 where it has the connection for itself.
+    stream: u32,
 }
 
 /// Settings of every connection that are not the session's.
@@ -82,7 +86,13 @@ impl HttpDriver {
             hls_key: None,
             session_settings,
             session_seed: seed,
+            stream: 0,
         }
+    }
+
+    /// The same for one stream of a connection that has many (HTTP/2).
+    pub(super) fn of(self, stream: u32) -> Self {
+        Self { stream, ..self }
     }
 
     pub(super) fn handle_input(&mut self, cx: &mut Context<'_>, input: &[u8]) -> Step {
@@ -116,12 +126,31 @@ impl HttpDriver {
                 return self.start(cx, video, audio);
             }
             Notice::PlayEnded(id, why) if self.plays(id) => return self.end(cx, why),
-            Notice::Private(id, bytes) if self.plays(id) => cx.outbox.push(bytes),
+            Notice::Private(id, bytes) if self.plays(id) => {
+                cx.outbox.push(bytes);
+                if cx.delivery == Delivery::Copied {
+                    cx.hub.release(id);
+                }
+            }
             Notice::Hls(_, answer) => return self.handle_hls_notice(cx, *answer),
             // Behind the end of their play, or the shard's, or for publishers.
             notice => return self.handle_upload_notice(cx, &notice),
         }
         Ok(())
+    }
+
+    /// Takes what the log has for a play that copies it, as far as the outbox has room.
+    pub(super) fn drained(&mut self, cx: &mut Context<'_>) {
+        let Some(play) = self.play.as_ref().filter(|_| cx.delivery == Delivery::Copied) else {
+            return;
+        };
+        while cx.outbox.len() < COPIED_BYTES_MAX {
+            let bytes = cx.hub.read(play.subscriber, COPIED_BYTES_MAX as u64);
+            if bytes.is_empty() {
+                return;
+            }
+            cx.outbox.push(bytes.into());
+        }
     }
 
     pub(super) fn close(&mut self, cx: &mut Context<'_>) {
@@ -147,6 +176,15 @@ impl HttpDriver {
     /// What it publishes, for the API.
     pub(super) fn intake(&mut self) -> Option<&mut Intake> {
         self.upload.as_mut().map(|upload| upload.intake())
+    }
+
+    pub(super) fn publishes(&self, id: PublisherId) -> bool {
+        self.upload.as_ref().is_some_and(|upload| upload.publisher() == id)
+    }
+
+    /// Content is being taken.
+    pub(super) fn is_publishing(&self) -> bool {
+        self.session.is_publishing()
     }
 
     pub(super) fn activity(&self) -> Activity {
@@ -273,7 +311,7 @@ impl HttpDriver {
         self.drive(cx)
     }
 
-    fn plays(&self, id: SubscriberId) -> bool {
+    pub(super) fn plays(&self, id: SubscriberId) -> bool {
         self.play.as_ref().is_some_and(|play| play.subscriber == id)
     }
 
@@ -305,3 +343,6 @@ fn failure(error: &corelay_protocols::http::Error) -> Failure {
         _ => Failure::Protocol,
     }
 }
+
+/// What of the log waits in the outbox of a play that copies it.
+const COPIED_BYTES_MAX: usize = 64 << 10;

@@ -10,7 +10,7 @@ use super::HttpDriver;
 use crate::clock::Micros;
 use crate::driver::intake::{Intake, Verdict};
 use crate::driver::{Activity, Context, Publish, Step};
-use crate::hub::Notice;
+use crate::hub::{Notice, PublisherId};
 use crate::shard::Ending;
 use crate::stats::Failure;
 
@@ -31,6 +31,10 @@ impl Upload {
 
     pub(super) fn reads_at_leisure(&self) -> bool {
         self.intake.reads_at_leisure()
+    }
+
+    pub(super) fn publisher(&self) -> PublisherId {
+        self.intake.id()
     }
 
     pub(super) fn intake(&mut self) -> &mut Intake {

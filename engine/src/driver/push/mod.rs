@@ -22,7 +22,7 @@ fn play(
     wait_ms: u64,
 ) -> Option<SubscriberId> {
     let egress = Egress::new(form, TrackFilter::ALL);
-    let delivery = if readdressed { Delivery::Readdressed } else { cx.delivery };
+    let delivery = if readdressed { Delivery::Copied } else { cx.delivery };
     let options = PlayOptions { egress, fd: cx.fd, delivery, wait_ms };
     let subscriber = cx.hub.play(cx.id, key.clone(), options, cx.now)?;
     if !readdressed {

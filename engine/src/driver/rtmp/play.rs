@@ -55,7 +55,7 @@ impl RtmpDriver {
         let options = PlayOptions {
             egress: egress(TrackFilter::ALL, self.connect.multitrack),
             fd: cx.fd,
-            delivery: if readdressed { Delivery::Readdressed } else { cx.delivery },
+            delivery: if readdressed { Delivery::Copied } else { cx.delivery },
             wait_ms: self.policy.as_ref().map_or(0, |policy| policy.play_wait_ms),
         };
         let Some(subscriber) = cx.hub.play(cx.id, key.clone(), options, cx.now) else {

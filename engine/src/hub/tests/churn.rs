@@ -45,7 +45,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => some.clone().prop_map(Op::Unpublish),
         20 => (some.clone(), 0u8..12).prop_map(|(who, what)| Op::Media(who, what)),
         4 => play.prop_map(|(core, stream, form, slow, delivery)| {
-            let all = [Delivery::Shared, Delivery::Encrypted, Delivery::Readdressed];
+            let all = [Delivery::Shared, Delivery::Encrypted, Delivery::Copied];
             Op::Play { core, stream, form, slow, delivery: all[delivery] }
         }),
         2 => some.clone().prop_map(Op::Stop),
@@ -120,7 +120,7 @@ impl Churn {
             Op::Play { core, stream, form, slow, delivery } => {
                 let form = [Form::Rtmp, Form::HttpFlv, Form::WebSocketFlv][form];
                 let watch = if slow { Watch::stuck(form) } else { Watch::form(form) };
-                let is_other = delivery == Delivery::Readdressed && form != Form::Rtmp;
+                let is_other = delivery == Delivery::Copied && form != Form::Rtmp;
                 let delivery = if is_other { Delivery::Shared } else { delivery };
                 let watch = Watch { delivery, wait_ms: 800, ..watch };
                 let key = self.keys[stream].clone();

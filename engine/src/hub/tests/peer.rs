@@ -231,7 +231,7 @@ impl Peer {
     }
 
     fn is_readdressed(&self) -> bool {
-        self.delivery == Delivery::Readdressed
+        self.delivery == Delivery::Copied
     }
 
     /// What the shard does when a socket may have room.

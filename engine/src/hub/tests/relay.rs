@@ -59,7 +59,7 @@ fn the_last_units_arrive_although_the_publisher_says_goodbye_right_behind_them()
 fn a_viewer_that_readdresses_gets_whole_chunks_in_order() {
     let mut rig = Rig::new(2);
     let key = rig.key(0);
-    let watch = Watch { delivery: Delivery::Readdressed, ..Watch::form(Form::Rtmp) };
+    let watch = Watch { delivery: Delivery::Copied, ..Watch::form(Form::Rtmp) };
     let viewer = rig.play(1, &key, watch);
     let publisher = rig.publish(0, &key);
     let sent = program(0, 2, 90_000);

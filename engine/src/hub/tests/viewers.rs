@@ -136,7 +136,7 @@ fn a_viewer_that_readdresses_reads_nothing_before_its_configurations() {
     let mut rig = Rig::new(1);
     let key = rig.key(0);
     let publisher = rig.publish(0, &key);
-    let watch = Watch { delivery: Delivery::Readdressed, ..Watch::form(Form::Rtmp) };
+    let watch = Watch { delivery: Delivery::Copied, ..Watch::form(Form::Rtmp) };
     let viewer = rig.play(0, &key, watch);
     rig.send(publisher, &program(0, 1, 1_000));
     let play = rig.peers[viewer].play.unwrap();

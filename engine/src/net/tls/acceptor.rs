@@ -28,6 +28,8 @@ pub struct Settings {
     pub reload_s: u64,
     /// Connections are handed to the kernel once they are established.
     pub kernel: bool,
+    /// Where HTTP is served, HTTP/2 is offered.
+    pub http2: bool,
 }
 
 /// See the module.
@@ -41,7 +43,8 @@ pub struct Acceptor {
 
 impl Settings {
     /// The settings of the configuration.
-    pub fn from_config(tls: &corelay_config::Tls) -> Self {
+    pub fn from_config(config: &corelay_config::Config) -> Self {
+        let tls = &config.tls;
         let pair =
             |one: &corelay_config::TlsCertificate| (one.certificate.clone(), one.key.clone());
         Self {
@@ -53,6 +56,7 @@ impl Settings {
             handshake_budget_us: tls.handshake_budget_us,
             reload_s: tls.reload_s,
             kernel: tls.kernel,
+            http2: config.http.http2,
         }
     }
 }
@@ -69,7 +73,8 @@ impl Acceptor {
         let certificates = Arc::new(certificates);
         let mut other = server_config(&settings, &provider, &certificates)?;
         let mut http = other.clone();
-        http.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let names = [HTTP_2, b"http/1.1"].into_iter().skip(usize::from(!settings.http2));
+        http.alpn_protocols = names.map(<[u8]>::to_vec).collect();
         // librtmp takes the tickets of TLS 1.3, which come behind the handshake, for a failed read; those
         // of TLS 1.2 are part of it.
         other.send_tls13_tickets = 0;
@@ -146,5 +151,7 @@ fn provider() -> CryptoProvider {
     provider
 }
 
+/// The name of HTTP/2 by TLS (RFC 9113 3.2).
+pub(super) const HTTP_2: &[u8] = b"h2";
 /// Sessions kept for resumption without tickets; about 300 bytes each.
 const SESSIONS_MAX: usize = 4_096;

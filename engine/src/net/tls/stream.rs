@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use rustls::{ContentType, HandshakeKind, ServerConfig, ServerConnection};
 
+use super::acceptor::HTTP_2;
 use super::error::Error;
 
 /// How a handshake ended, for the log and the counters.
@@ -12,6 +13,8 @@ use super::error::Error;
 pub struct Handshake {
     /// The session was resumed from a ticket: no certificate was sent, nothing was signed.
     pub is_resumed: bool,
+    /// HTTP/2 was agreed on.
+    pub is_http2: bool,
     /// Version, cipher suite and server name.
     pub what: String,
 }
@@ -97,8 +100,9 @@ impl Stream {
         let (version, suite) = (version.unwrap_or("TLS"), self.suite().unwrap_or_default());
         let name = connection.server_name().unwrap_or("no name");
         let how = if is_resumed { ", resumed" } else { "" };
+        let is_http2 = connection.alpn_protocol() == Some(HTTP_2);
         let what = format!("{version} {suite} for {name}{how}");
-        Some(Handshake { is_resumed, what })
+        Some(Handshake { is_resumed, is_http2, what })
     }
 
     /// Encrypts as much of `slices` as there is room for, and gives the bytes taken.

@@ -46,6 +46,7 @@ fn settings(folder: &Path, issued: &[&Issued]) -> Settings {
         handshake_budget_us: 2_000,
         reload_s: 0,
         kernel: false,
+        http2: true,
     }
 }
 
