@@ -61,14 +61,11 @@ impl Client {
 
     /// Sends a request without content, when the server lets it.
     pub fn ask(&mut self, path: &str) -> ResponseFuture {
-        let Self { runtime, requests, .. } = self;
-        runtime.block_on(async {
-            let ready = timeout(LIMIT, requests.clone().ready()).await;
-            let mut requests = ready.expect("a stream may be opened").expect("it is open");
-            let uri = format!("https://localhost{path}");
-            let request = Request::builder().method(Method::GET).uri(uri).body(()).unwrap();
-            requests.send_request(request, true).expect("a request").0
-        })
+        let requests = self.requests.clone();
+        let ready = self.within(requests.ready()).expect("a stream may be opened");
+        let uri = format!("https://localhost{path}");
+        let request = Request::builder().method(Method::GET).uri(uri).body(()).unwrap();
+        ready.expect("it is open").send_request(request, true).expect("a request").0
     }
 
     /// Sends a request and takes it back. False when the connection is over.
