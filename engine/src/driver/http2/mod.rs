@@ -43,6 +43,8 @@ pub struct Http2Driver {
     /// Since when there is no stream.
     idle_since: Option<Micros>,
     has_asked: bool,
+    /// When its plays have read what logs had for them.
+    read_at: Option<Micros>,
 }
 
 /// Settings of every connection.
@@ -88,6 +90,7 @@ impl Http2Driver {
             seed,
             idle_since: Some(now),
             has_asked: false,
+            read_at: None,
         }
     }
 
@@ -137,6 +140,8 @@ impl Http2Driver {
 
     pub(super) fn handle_notice(&mut self, cx: &mut Context<'_>, notice: Notice) -> Step {
         let stream = match &notice {
+            // Every play has one, and all of them read when the first one comes.
+            Notice::Readable if self.read_at.replace(cx.now) == Some(cx.now) => return Ok(()),
             Notice::Hls(number, _) => self.streams.iter_mut().find(|found| found.number == *number),
             Notice::PlayStarting { id, .. } | Notice::Private(id, _) | Notice::PlayEnded(id, _) => {
                 self.streams.iter_mut().find(|found| found.driver.plays(*id))
@@ -147,7 +152,7 @@ impl Http2Driver {
             | Notice::PublishEnded(id, _) => {
                 self.streams.iter_mut().find(|found| found.driver.publishes(*id))
             }
-            // What there is to read every stream reads when it is driven; the rest is not for us.
+            // The rest is not for us.
             _ => None,
         };
         if let Some(stream) = stream {
