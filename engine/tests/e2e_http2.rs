@@ -333,3 +333,24 @@ fn curl_plays_a_transport_stream_that_ffmpeg_decodes() {
     assert_eq!(tracks.len(), 2, "{tracks:?}");
     assert!(ffmpeg::decode(secured.relay.scratch(), out, 1) > 20);
 }
+
+#[test]
+fn gstreamer_plays_hls() {
+    let secured = Secured::start("hls.segment_ms = 1000");
+    let _publisher = secured.publish();
+    let raw = secured.files.file("pictures.yuv");
+    let pipeline = format!(
+        "-q souphttpsrc location={} ssl-strict=false ! hlsdemux ! decodebin ! videoconvert ! \
+         video/x-raw,format=I420 ! filesink location={}",
+        url(&secured, "/live/test.m3u8"),
+        raw.display()
+    );
+    let args: Vec<&str> = pipeline.split_whitespace().collect();
+    let player = Peer::spawn(secured.relay.scratch(), "gst-launch-1.0", &args);
+    wait_until("50 pictures are decoded", LIMIT, || {
+        std::fs::metadata(&raw).is_ok_and(|file| file.len() >= 50 * 320 * 180 * 3 / 2)
+    });
+    let said = player.stop().output();
+    assert!(!said.contains("WARN") && !said.contains("ERROR"), "{said}");
+    assert!(secured.relay.metric("corelay_http2_connections_total", "") >= Some(1.0));
+}
