@@ -15,7 +15,9 @@ pub mod container;
 pub mod id3;
 pub mod scte35;
 pub mod sink;
+pub mod teletext;
 pub mod ts_block;
+pub mod webvtt;
 
 pub use access_unit::{
     AccessUnit, FlvBody, Timestamp, TrackFilter, TrackId, TrackInfo, TrackKind, UnitKind,

@@ -1,6 +1,7 @@
 //! Configuration records and frames: the first byte chooses the codec, the rest is read as both,
 //! and made into what MP4 and playlists say of it.
 
+use corelay_codecs::TrackInfo;
 use corelay_codecs::codec::{CODECS, aac, h264, h265, mp3, rfc6381};
 
 /// No bytes make a parser panic, and what one tells is about its own codec.
@@ -18,7 +19,8 @@ pub fn run(data: &[u8]) {
     if let Some(mp4) = &row.mp4
         && (mp4.config)(bytes).is_some()
     {
-        assert!(rfc6381(row.id, bytes).is_some_and(|name| name.is_ascii()));
+        let info = TrackInfo { codec: row.id, ..TrackInfo::default() };
+        assert!(rfc6381(&info, bytes).is_some_and(|name| name.is_ascii()));
     }
     let _ = h264::Sps::parse(bytes);
     let _ = h265::Sps::parse(bytes);

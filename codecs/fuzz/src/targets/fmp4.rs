@@ -4,14 +4,14 @@
 //! | tracks | codec, size, configuration or frame | .. | kind, duration, offset, size | ..
 //! ```
 //!
-//! A sample's kind: its track, whether it is a key frame, and in the highest bit whether it ends
-//! its fragment.
+//! A sample's kind: its track, whether it is a key frame and whether it is encrypted, and in the
+//! highest bit whether it ends its fragment.
 
 use bytes::Bytes;
 use corelay_codecs::codec::CODECS;
 use corelay_codecs::container::fmp4::event::{DURATION_UNKNOWN, SCHEME_ID3};
 use corelay_codecs::container::fmp4::{
-    Event, Sample, Track, event_message, fragment, init_segment,
+    Event, Protection, Sample, Subsample, Track, event_message, fragment, init_segment,
 };
 use corelay_codecs::{Timestamp, TrackInfo};
 use mp4_atom::{Any, Decode as _, DecodeMaybe as _};
@@ -34,6 +34,10 @@ pub fn run(data: &[u8]) {
             duration: u32::from(duration),
             random_access: kind & 0x04 != 0,
             payload: vec![kind; usize::from(size) * 8].into(),
+            protected: (kind & 0x08 != 0).then(|| {
+                let run = Subsample { clear: u16::from(size), protected: u32::from(size) * 7 };
+                vec![run; usize::from(kind & 0x07)].into()
+            }),
         });
         if kind & 0x80 != 0 {
             check_fragment(sequence, &samples);
@@ -70,6 +74,7 @@ fn track(index: u8, rest: &mut &[u8]) -> Option<Track> {
         config: source.clone(),
         first_frame: source,
         language: String::new(),
+        protection: (size & 1 != 0).then_some(Protection { key_id: [1; 16], vector: [2; 16] }),
     })
 }
 

@@ -12,6 +12,7 @@ pub mod nal_units;
 pub mod rtp;
 pub mod rtp_reorder;
 pub mod scte35;
+pub mod teletext;
 pub mod ts_align;
 pub mod ts_analysis;
 pub mod ts_demux;
@@ -42,6 +43,7 @@ pub const ALL: &[Target] = &[
     ("rtp", rtp::run),
     ("rtp_reorder", rtp_reorder::run),
     ("scte35", scte35::run),
+    ("teletext", teletext::run),
     ("ts_align", ts_align::run),
     ("ts_analysis", ts_analysis::run),
     ("ts_demux", ts_demux::run),

@@ -18,7 +18,21 @@ pub fn run(data: &[u8]) {
         h264(unit);
         h265(unit);
     }
+    slices(&units);
     frames(data);
+}
+
+/// A slice's header is within the slice.
+fn slices(units: &[&[u8]]) {
+    let mut of_h264 = h264::slice::SliceReader::default();
+    let mut of_h265 = h265::slice::SliceReader::default();
+    for unit in units {
+        of_h264.learn(unit);
+        of_h265.learn(unit);
+        for size in [of_h264.header_size(unit), of_h265.header_size(unit)] {
+            assert!(size.is_none_or(|size| size <= unit.len()));
+        }
+    }
 }
 
 fn h264(unit: &[u8]) {

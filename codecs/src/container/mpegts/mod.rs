@@ -28,6 +28,7 @@
 
 pub mod align;
 pub mod analysis;
+mod choice;
 pub mod demux;
 pub mod error;
 pub mod filter;

@@ -4,6 +4,7 @@ use super::timeline::Timeline;
 use super::track::{Context, Track};
 use super::{Event, NotCarried, Output, Reason, Settings, TrackState};
 use crate::access_unit::{TrackId, TrackKind};
+use crate::container::mpegts::choice::ProgramChoice;
 use crate::container::mpegts::packet::Pcr;
 use crate::container::mpegts::psi::{self, Change, EsInfo, Program, Tables};
 use crate::container::mpegts::{Packet, Pid};
@@ -53,8 +54,7 @@ pub struct Demuxer {
     /// The stream's clock since its first PCR, in ticks of 27 MHz; jumps do not count.
     clock: Option<u64>,
     last_pcr: Option<Pcr>,
-    /// When the first PMT was there, in packets.
-    first_program_at: Option<u64>,
+    choice: ProgramChoice,
     said_no_program: bool,
 }
 
@@ -72,7 +72,6 @@ impl Demuxer {
         let jump_max = i64::from(settings.time_jump_ms) * 90;
         let mut demuxer = Self {
             tables: Tables::new(settings.tables),
-            settings,
             uses: vec![0; Pid::COUNT].into_boxed_slice(),
             program_number: None,
             pcr_pid: Pid::NULL,
@@ -82,8 +81,9 @@ impl Demuxer {
             counters: Counters::default(),
             clock: None,
             last_pcr: None,
-            first_program_at: None,
+            choice: ProgramChoice::new(settings.program_number),
             said_no_program: false,
+            settings,
         };
         demuxer.set_uses();
         demuxer
@@ -149,6 +149,12 @@ impl Demuxer {
         self.tables.program(self.program_number?)
     }
 
+    /// Puts a time of the stream, of 33 bits, onto the timeline of the units: for what is not handed out,
+    /// and is to be shown with them. `None` before the first time of the program.
+    pub fn place(&self, time: u64) -> Option<i64> {
+        self.timeline.place(time)
+    }
+
     /// All tables of the stream.
     pub fn tables(&self) -> &Tables {
         &self.tables
@@ -208,7 +214,6 @@ impl Demuxer {
             };
             match change {
                 Change::Program { program_number } => {
-                    self.first_program_at.get_or_insert(self.counters.packets);
                     is_program_changed |= Some(*program_number) == self.program_number;
                 }
                 Change::ProgramRemoved { program_number } => {
@@ -220,6 +225,7 @@ impl Demuxer {
                 _ => {}
             }
         }
+        self.choice.tables_changed(&self.tables, self.counters.packets);
         if is_program_lost {
             self.drop_program(out);
         }
@@ -234,10 +240,10 @@ impl Demuxer {
     /// Says once that nothing is to be had, and stops waiting for a first program without PMT.
     fn wait_for_program(&mut self, out: &mut Vec<Output>) {
         let packets = self.counters.packets;
-        if self.first_program_at.is_some_and(|at| packets - at >= FIRST_PROGRAM_PACKETS) {
+        if self.choice.is_late(packets) {
             self.choose_program(out);
             self.set_uses();
-            self.first_program_at = Some(packets); // not again for each packet
+            self.choice.wait_again(packets);
         }
         let is_late = packets >= NO_PROGRAM_PACKETS && self.program_number.is_none();
         if is_late && !self.said_no_program {
@@ -247,19 +253,7 @@ impl Demuxer {
     }
 
     fn choose_program(&mut self, out: &mut Vec<Output>) {
-        let is_first_late = self
-            .first_program_at
-            .is_some_and(|at| self.counters.packets - at >= FIRST_PROGRAM_PACKETS);
-        let first_of_pat = || {
-            let entries = self.tables.pat()?.entries.iter();
-            entries.map(|entry| entry.program_number).find(|&number| number != 0)
-        };
-        let chosen = match self.settings.program_number {
-            Some(number) => self.tables.program(number),
-            None if is_first_late => self.tables.programs().next(),
-            None => first_of_pat().and_then(|number| self.tables.program(number)),
-        };
-        if let Some(program) = chosen {
+        if let Some(program) = self.choice.choose(&self.tables, self.counters.packets) {
             self.program_number = Some(program.program_number);
             self.said_no_program = false;
             self.set_tracks(out);
@@ -402,9 +396,6 @@ fn in_order<'a>(streams: &'a [EsInfo], settings: &Settings) -> Vec<&'a EsInfo> {
     streams
 }
 
-/// The PMT of the first program may come after that of others; so long it is waited for. Tables
-/// come every 100 ms, which is 400 packets at 6 Mbit/s.
-const FIRST_PROGRAM_PACKETS: u64 = 20_000;
 /// About half a second of a stream of 60 Mbit/s, and 5 s at 6 Mbit/s.
 const NO_PROGRAM_PACKETS: u64 = 20_000;
 /// An entry of `uses` has room for 63 tracks of two kinds.

@@ -118,6 +118,13 @@ impl Timeline {
         (Times { dts: place.dts, pts: place.dts + ahead }, place, jump)
     }
 
+    /// A time of 33 bits that belongs to no track: the point nearest to the newest ones. `None` before the
+    /// first.
+    pub(super) fn place(&self, time: u64) -> Option<i64> {
+        let current = self.current?;
+        Some(unwrap_near(time, current.latest) + current.offset)
+    }
+
     /// The time in this epoch; `None` when it does not belong there.
     fn fit(&self, epoch: Epoch, dts: u64, last: Option<Place>) -> Option<Fit> {
         let time = unwrap_near(dts, epoch.latest);

@@ -27,6 +27,7 @@ mod tracks;
 
 use bytes::Bytes;
 
+use super::choice::ProgramChoice;
 use super::packet::{Packet, Pid, SYNC_BYTE};
 use super::pes;
 use super::psi::{Change, EsFormat, Program, SectionAssembler, Tables};
@@ -106,8 +107,7 @@ pub struct Outline {
     cues: Vec<(Pid, SectionAssembler)>,
     probe: Option<Box<Probe>>,
     packets: u64,
-    /// When the first PMT was there, in packets.
-    first_program_at: Option<u64>,
+    choice: ProgramChoice,
 }
 
 /// The track whose times are followed.
@@ -143,7 +143,7 @@ impl Outline {
             cues: Vec::new(),
             probe: Some(Box::new(Probe::new(settings.program_number))),
             packets: 0,
-            first_program_at: None,
+            choice: ProgramChoice::new(settings.program_number),
             settings,
         };
         outline.set_uses();
@@ -243,26 +243,23 @@ impl Outline {
         if !has_changed {
             return;
         }
-        if self.tables.programs().next().is_some() {
-            self.first_program_at.get_or_insert(self.packets);
-        }
+        self.choice.tables_changed(&self.tables, self.packets);
         self.tables_changed(on_event);
     }
 
-    /// The PMT of the first program may come after that of others; so long it is waited for.
     fn choose_late_program(&mut self, on_event: &mut impl FnMut(Event)) {
-        let is_late = |at| self.packets - at >= FIRST_PROGRAM_PACKETS;
-        if self.program_number.is_none() && self.first_program_at.is_some_and(is_late) {
+        if self.program_number.is_none() && self.choice.is_late(self.packets) {
             self.tables_changed(on_event);
-            self.first_program_at = Some(self.packets); // not again for each block
+            self.choice.wait_again(self.packets);
         }
     }
 
     #[cold]
     fn tables_changed(&mut self, on_event: &mut impl FnMut(Event)) {
         let is_there = |&number: &u16| self.tables.program(number).is_some();
-        self.program_number =
-            self.program_number.filter(is_there).or_else(|| self.choose_program());
+        let chosen = || self.choice.choose(&self.tables, self.packets);
+        self.program_number = (self.program_number.filter(is_there))
+            .or_else(|| chosen().map(|program| program.program_number));
         self.set_uses();
         let Some(program) = self.program() else { return };
         let is_media = |format: EsFormat| format.kind() != TrackKind::Data;
@@ -280,21 +277,6 @@ impl Outline {
             self.probe = Some(Box::new(Probe::new(self.program_number)));
             on_event(Event::TracksChanged);
         }
-    }
-
-    fn choose_program(&self) -> Option<u16> {
-        if let Some(number) = self.settings.program_number {
-            return self.tables.program(number).map(|program| program.program_number);
-        }
-        let is_late = |at| self.packets - at >= FIRST_PROGRAM_PACKETS;
-        let program = if self.first_program_at.is_some_and(is_late) {
-            self.tables.programs().next()
-        } else {
-            let entries = &self.tables.pat()?.entries;
-            let first = entries.iter().find(|entry| entry.program_number != 0)?;
-            self.tables.program(first.program_number)
-        };
-        program.map(|program| program.program_number)
     }
 
     /// Brings what is read of each PID in line with the tables.
@@ -375,8 +357,6 @@ const USE_CLOCK: u8 = 4;
 /// SCTE-35 sections.
 const USE_CUE: u8 = 8;
 
-/// Tables come every 100 ms, which is 400 packets at 6 Mbit/s.
-const FIRST_PROGRAM_PACKETS: u64 = 20_000;
 /// A program has one in practice, two at most.
 const CUE_PIDS_MAX: usize = 8;
 

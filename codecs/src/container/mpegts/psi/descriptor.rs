@@ -1,7 +1,8 @@
 //! Descriptors by name: ISO/IEC 13818-1 2.6, ETSI EN 300 468 6.2.
 
 use libmpegts::psi::{
-    Desc0ARef, Desc09Ref, Desc48Ref, Desc52Ref, Desc56Ref, Desc59Ref, DescriptorRef, DescriptorsRef,
+    Desc0ARef, Desc09Ref, Desc48Ref, Desc52Ref, Desc56ItemRef, Desc56Ref, Desc59Ref, DescriptorRef,
+    DescriptorsRef,
 };
 use libmpegts::utils::textcode;
 
@@ -17,6 +18,29 @@ pub struct Descriptor {
     pub detail: String,
 }
 
+/// A page of teletext that is announced: ETSI EN 300 468 6.2.43.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct TeletextPage {
+    /// ISO 639 code, three letters.
+    pub language: String,
+    /// teletext_type (table 100): 1 the initial page, 2 subtitles, 5 subtitles for the hard of hearing.
+    pub teletext_type: u8,
+    /// Magazine 1 to 8, then two hexadecimal digits: page 888 is 0x888.
+    pub number: u16,
+}
+
+impl TeletextPage {
+    fn of(item: &Desc56ItemRef<'_>) -> Self {
+        // Magazine 8 is written as 0; the page number is in BCD.
+        let magazine = u16::from(item.magazine_number() + 7) % 8 + 1;
+        Self {
+            language: String::from_utf8_lossy(item.lang()).into_owned(),
+            teletext_type: item.teletext_type(),
+            number: magazine << 8 | u16::from(item.page_number()),
+        }
+    }
+}
+
 /// What the descriptors of one loop say, as far as it is used here.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Summary {
@@ -28,6 +52,7 @@ pub(super) struct Summary {
     pub(super) has_aac: bool,
     pub(super) has_dts: bool,
     pub(super) has_teletext: bool,
+    pub(super) teletext: Vec<TeletextPage>,
     pub(super) has_subtitles: bool,
     pub(super) has_ca: bool,
     /// channel_config_code of the Opus extension descriptor.
@@ -84,10 +109,9 @@ impl Summary {
             TELETEXT => {
                 self.has_teletext = true;
                 let list = Desc56Ref::try_from(descriptor).ok()?;
+                self.teletext.extend(list.items().map(|item| TeletextPage::of(&item)));
                 Some(self.languages(list.items().map(|item| {
-                    // Magazine 8 is written as 0; the page number is in BCD.
-                    let magazine = (item.magazine_number() + 7) % 8 + 1;
-                    (item.lang(), format!(" page {magazine}{:02x}", item.page_number()))
+                    (item.lang(), format!(" page {:x}", TeletextPage::of(&item).number))
                 })))
             }
             SUBTITLING => {

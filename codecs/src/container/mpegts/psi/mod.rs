@@ -11,11 +11,13 @@
 //! - Memory is bounded by [`Limits`]; what exceeds them is a [`Fault`].
 
 pub mod descriptor;
+mod pat;
 pub mod program;
 pub mod section;
 mod tables;
 
-pub use descriptor::Descriptor;
+pub use descriptor::{Descriptor, TeletextPage};
+pub use pat::programs_first;
 pub use program::{Cat, EsFormat, EsInfo, Pat, PatEntry, Program, Service};
 pub use section::{Section, SectionAssembler, SectionFault};
 pub use tables::{Change, Fault, Limits, Tables};

@@ -3,7 +3,7 @@
 use libmpegts::psi::{CatSectionRef, PatSectionRef, PmtSectionRef, SdtSectionRef};
 
 use super::Section;
-use super::descriptor::{self, Descriptor, Summary};
+use super::descriptor::{self, Descriptor, Summary, TeletextPage};
 use crate::access_unit::TrackKind;
 use crate::codec::CodecId;
 use crate::container::mpegts::Pid;
@@ -60,6 +60,8 @@ pub struct EsInfo {
     pub language: String,
     /// In the order of the table.
     pub descriptors: Vec<Descriptor>,
+    /// The pages of teletext that are announced, in the order of the table.
+    pub teletext: Vec<TeletextPage>,
     /// channel_config_code, where there is an Opus descriptor.
     pub opus_channel_config: Option<u8>,
 }
@@ -316,6 +318,7 @@ pub(super) fn read_pmt(section: Section<'_>, pmt_pid: Pid) -> Option<(Program, b
             format: EsFormat::of(stream.stream_type(), &summary),
             language: summary.language,
             descriptors: summary.descriptors,
+            teletext: summary.teletext,
             opus_channel_config: summary.opus_channel_config,
         });
     }

@@ -35,6 +35,7 @@ use std::cell::OnceCell;
 
 use bytes::Bytes;
 
+use super::choice::ProgramChoice;
 use super::packet::{PACKET_SIZE, Packet, Pid, SYNC_BYTE};
 use super::psi::{Change, Program, Tables};
 use super::{pes, timestamp};
@@ -62,8 +63,7 @@ pub struct Scanner {
     /// Time of the last entry of a program without video.
     entered_at: Option<u64>,
     packets: u64,
-    /// When the first PMT was there, in packets.
-    first_program_at: Option<u64>,
+    choice: ProgramChoice,
 }
 
 /// A PES packet that may turn out to be an entry.
@@ -86,7 +86,7 @@ impl Scanner {
             clock: None,
             entered_at: None,
             packets: 0,
-            first_program_at: None,
+            choice: ProgramChoice::new(None),
         };
         scanner.set_uses();
         scanner
@@ -224,9 +224,7 @@ impl Scanner {
 
     #[cold]
     fn tables_changed(&mut self) {
-        if self.tables.programs().next().is_some() {
-            self.first_program_at.get_or_insert(self.packets);
-        }
+        self.choice.tables_changed(&self.tables, self.packets);
         let is_there = |&(number, _): &(u16, Pid)| self.tables.program(number).is_some();
         self.program = self.program.filter(is_there);
         if self.program.is_none() {
@@ -236,21 +234,15 @@ impl Scanner {
     }
 
     fn choose_late_program(&mut self) {
-        if self.program.is_none() && self.first_program_at.is_some() {
+        if self.program.is_none() && self.choice.is_late(self.packets) {
             self.choose_program();
-            if self.program.is_some() {
-                self.set_uses();
-            }
+            self.set_uses();
+            self.choice.wait_again(self.packets);
         }
     }
 
     fn choose_program(&mut self) {
-        let is_first_late =
-            self.first_program_at.is_some_and(|at| self.packets - at >= FIRST_PROGRAM_PACKETS);
-        let entries = self.tables.pat().map(|pat| pat.entries.as_slice()).unwrap_or_default();
-        let first = entries.iter().find(|entry| entry.program_number != 0);
-        let first = first.and_then(|entry| self.tables.program(entry.program_number));
-        let chosen = if is_first_late { self.tables.programs().next() } else { first };
+        let chosen = self.choice.choose(&self.tables, self.packets);
         self.program = chosen.map(|program| (program.program_number, program.pmt_pid));
         (self.clock, self.entered_at) = (None, None);
     }
@@ -312,9 +304,6 @@ const USE_CLOCK: u8 = 8;
 
 /// 500 ms: fine enough to join sound at the live edge, coarse enough for an index of entries.
 const AUDIO_ENTRY_TICKS: i64 = 45_000;
-/// The PMT of the first program may come after that of others; so long it is waited for. Tables
-/// come every 100 ms, which is 400 packets at 6 Mbit/s.
-const FIRST_PROGRAM_PACKETS: u64 = 20_000;
 
 #[cfg(test)]
 mod tests;
