@@ -32,7 +32,7 @@ fn main() -> ExitCode {
 fn convert(input: &str, output: &str) -> Result<(), Failure> {
     let tracks = read(input)?;
     for (track, _) in &tracks {
-        let name = rfc6381(track.codec, &track.config);
+        let name = rfc6381(&track.info, &track.config);
         println!("{}: {} {name:?} {:?}", track.id, track.codec.name(), track.info);
     }
     let about: Vec<_> = tracks.iter().map(|(track, _)| track.clone()).collect();
@@ -97,7 +97,8 @@ fn new_track(id: u32, unit: &AccessUnit) -> (Track, Vec<Sample>) {
     let info = TrackInfo { codec: unit.codec, ..TrackInfo::default() };
     let (config, first_frame) = Default::default();
     let language = String::new();
-    (Track { id, codec: unit.codec, info, config, first_frame, language }, Vec::new())
+    let protection = None;
+    (Track { id, codec: unit.codec, info, config, first_frame, language, protection }, Vec::new())
 }
 
 fn add((track, samples): &mut (Track, Vec<Sample>), unit: &AccessUnit) {

@@ -44,6 +44,7 @@ fn sources(stream: &[u8]) -> Vec<Source> {
                     config: Bytes::new(),
                     first_frame: Bytes::new(),
                     language: String::new(),
+                    protection: None,
                 },
                 stream: stream_of(unit.track),
                 samples: Vec::new(),

@@ -114,6 +114,24 @@ pub(super) fn unescape(nal_unit: &[u8]) -> Vec<u8> {
     rbsp
 }
 
+/// Bytes at the front of a NAL unit that become `size` bytes without emulation prevention; `None` when it
+/// is shorter.
+pub(super) fn header_size(nal_unit: &[u8], size: usize) -> Option<usize> {
+    let (mut zeros, mut left) = (0, size);
+    for (at, &byte) in nal_unit.iter().enumerate() {
+        if zeros >= 2 && byte == 3 {
+            zeros = 0;
+            continue;
+        }
+        if left == 0 {
+            return Some(at);
+        }
+        zeros = if byte == 0 { zeros + 1 } else { 0 };
+        left -= 1;
+    }
+    (left == 0).then_some(nal_unit.len())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

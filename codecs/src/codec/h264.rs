@@ -6,6 +6,7 @@
 //! both, and h264-reader, which the tests compare with, refuses both.
 
 pub mod nal;
+pub mod slice;
 
 use super::CodecId;
 use super::bits::{BitReader, unescape};

@@ -5,6 +5,7 @@
 //! it serves the tests only.
 
 pub mod nal;
+pub mod slice;
 
 use super::CodecId;
 use super::bits::{BitReader, unescape};
@@ -165,7 +166,7 @@ fn read_frame_rate(reader: &mut BitReader<'_>, sub_layers_minus1: u32) -> Option
         reader.skip_golomb(2)?;
         let _pcm_loop_filter_disabled = reader.flag()?;
     }
-    skip_short_term_ref_pic_sets(reader)?;
+    let _short_term_ref_pic_sets = read_short_term_ref_pic_sets(reader)?;
     if reader.flag()? {
         let pictures = reader.ue().filter(|&pictures| pictures <= 32)?;
         reader.skip((pictures * (poc_lsb_bits + 1)) as usize)?;
@@ -210,22 +211,22 @@ fn skip_scaling_lists(reader: &mut BitReader<'_>) -> Option<()> {
 
 /// Every st_ref_pic_set() of the parameter set: 7.3.7. A predicted set's size depends on the
 /// picture distances of the set before it, so those are computed.
-fn skip_short_term_ref_pic_sets(reader: &mut BitReader<'_>) -> Option<()> {
+fn read_short_term_ref_pic_sets(reader: &mut BitReader<'_>) -> Option<Vec<RefPicSet>> {
     let count = reader.ue().filter(|&count| count <= 64)?;
-    let mut previous = RefPicSet::default();
-    for index in 0..count {
-        let is_predicted = index > 0 && reader.flag()?;
-        previous = if is_predicted {
-            previous.read_predicted(reader)?
-        } else {
-            RefPicSet::read_explicit(reader)?
+    let mut sets: Vec<RefPicSet> = Vec::new();
+    for _ in 0..count {
+        let is_predicted = !sets.is_empty() && reader.flag()?;
+        let next = match sets.last().filter(|_| is_predicted) {
+            Some(previous) => previous.read_predicted(reader)?,
+            None => RefPicSet::read_explicit(reader)?,
         };
+        sets.push(next);
     }
-    Some(())
+    Some(sets)
 }
 
 /// Picture order count distances of a short-term reference picture set, nearest first (7.4.8).
-#[derive(Default)]
+#[derive(Clone, Debug, Default)]
 struct RefPicSet {
     /// DeltaPocS0: below 0.
     before: Vec<i32>,

@@ -112,9 +112,11 @@ pub struct CodecRow {
     pub from_frame: Option<Describe>,
     /// How fragmented MP4 carries it; `None` when players of HLS take no such thing.
     pub mp4: Option<Mp4Row>,
+    /// What playlists call it; see [`rfc6381`].
+    pub playlist_name: Name,
 }
 
-/// What MP4 and playlists say of a codec.
+/// What MP4 says of a codec.
 #[derive(Debug)]
 pub struct Mp4Row {
     /// Type of its sample entry (ISO/IEC 14496-12 8.5.2): `avc1`.
@@ -124,17 +126,19 @@ pub struct Mp4Row {
     /// Makes that box's content of the configuration record, or of a frame where
     /// [`CodecRow::from_config`] is `None`; `None` when it cannot be read.
     pub config: fn(&[u8]) -> Option<Vec<u8>>,
-    /// Makes the name of RFC 6381 of the same bytes; see [`rfc6381`].
-    pub name: Name,
 }
 
 /// The name of a codec by RFC 6381.
 #[derive(Clone, Copy, Debug)]
 pub enum Name {
+    /// HLS has no such thing.
+    None,
     /// There is only one.
     Fixed(&'static str),
     /// It says what the configuration record says; `None` when that cannot be read.
     Of(fn(&[u8]) -> Option<String>),
+    /// It says what is known of the track.
+    By(fn(&TrackInfo) -> &'static str),
 }
 
 /// Says what a configuration record or frame tells of its track; `None` when it cannot be read.
@@ -211,10 +215,12 @@ pub fn track_info(unit: &AccessUnit) -> Option<TrackInfo> {
 /// What a playlist calls a track with this configuration record (RFC 6381 3.3, and the mapping of
 /// each codec to MP4): `avc1.64001f`, `mp4a.40.2`, `ac-3`. `None` when the record cannot be read
 /// and for codecs that have no such name in HLS; codecs without a record need none.
-pub fn rfc6381(codec: CodecId, config: &[u8]) -> Option<String> {
-    match codec.row().mp4.as_ref()?.name {
+pub fn rfc6381(info: &TrackInfo, config: &[u8]) -> Option<String> {
+    match info.codec.row().playlist_name {
+        Name::None => None,
         Name::Fixed(name) => Some(name.to_owned()),
         Name::Of(name) => name(config),
+        Name::By(name) => Some(name(info).to_owned()),
     }
 }
 
@@ -228,6 +234,7 @@ const UNKNOWN: CodecRow = CodecRow {
     from_config: None,
     from_frame: None,
     mp4: None,
+    playlist_name: Name::None,
 };
 
 const fn video(id: CodecId, name: &'static str, api_name: &'static str) -> CodecRow {
@@ -242,9 +249,8 @@ const fn mp4(
     sample_entry: [u8; 4],
     config_box: [u8; 4],
     config: fn(&[u8]) -> Option<Vec<u8>>,
-    name: Name,
 ) -> Option<Mp4Row> {
-    Some(Mp4Row { sample_entry, config_box, config, name })
+    Some(Mp4Row { sample_entry, config_box, config })
 }
 
 /// Every codec, in the order of [`CodecId`].
@@ -253,12 +259,12 @@ pub static CODECS: &[CodecRow] = &[
     UNKNOWN,
     CodecRow {
         fourcc: Some(*b"avc1"), flv_ids: &[7], from_config: Some(h264::from_config),
-        mp4: mp4(*b"avc1", *b"avcC", h264::mp4_config, Name::Of(h264::rfc6381)),
+        mp4: mp4(*b"avc1", *b"avcC", h264::mp4_config), playlist_name: Name::Of(h264::rfc6381),
         ..video(CodecId::H264, "H.264", "H264")
     },
     CodecRow {
         fourcc: Some(*b"hvc1"), flv_ids: &[12], from_config: Some(h265::from_config),
-        mp4: mp4(*b"hvc1", *b"hvcC", h265::mp4_config, Name::Of(h265::rfc6381)),
+        mp4: mp4(*b"hvc1", *b"hvcC", h265::mp4_config), playlist_name: Name::Of(h265::rfc6381),
         ..video(CodecId::H265, "H.265", "HEVC")
     },
     CodecRow {
@@ -268,7 +274,7 @@ pub static CODECS: &[CodecRow] = &[
     CodecRow {
         fourcc: Some(*b"av01"), from_config: Some(av1::from_config),
         from_frame: Some(av1::from_frame),
-        mp4: mp4(*b"av01", *b"av1C", av1::mp4_config, Name::Of(av1::rfc6381)),
+        mp4: mp4(*b"av01", *b"av1C", av1::mp4_config), playlist_name: Name::Of(av1::rfc6381),
         ..video(CodecId::Av1, "AV1", "AV1")
     },
     CodecRow {
@@ -278,7 +284,7 @@ pub static CODECS: &[CodecRow] = &[
     CodecRow {
         fourcc: Some(*b"vp09"), from_config: Some(vp9::from_config),
         from_frame: Some(vp9::from_frame),
-        mp4: mp4(*b"vp09", *b"vpcC", vp9::mp4_config, Name::Of(vp9::rfc6381)),
+        mp4: mp4(*b"vp09", *b"vpcC", vp9::mp4_config), playlist_name: Name::Of(vp9::rfc6381),
         ..video(CodecId::Vp9, "VP9", "VP9")
     },
     CodecRow {
@@ -298,33 +304,36 @@ pub static CODECS: &[CodecRow] = &[
     CodecRow { flv_ids: &[1], ..video(CodecId::Jpeg, "JPEG", "JPEG") },
     CodecRow {
         fourcc: Some(*b"mp4a"), flv_ids: &[10], from_config: Some(aac::from_config),
-        mp4: mp4(*b"mp4a", *b"esds", aac::mp4_config, Name::Of(aac::rfc6381)),
+        mp4: mp4(*b"mp4a", *b"esds", aac::mp4_config), playlist_name: Name::Of(aac::rfc6381),
         ..audio(CodecId::Aac, "AAC", "AAC")
     },
     CodecRow {
         fourcc: Some(*b".mp3"), flv_ids: &[2, 14], from_frame: Some(mp3::from_frame),
-        mp4: mp4(*b"mp4a", *b"esds", mp3::mp4_config, Name::Fixed(mp3::RFC_6381)),
+        mp4: mp4(*b"mp4a", *b"esds", mp3::mp4_config), playlist_name: Name::By(mp3::rfc6381),
         ..audio(CodecId::Mp3, "MP3", "MP3")
     },
-    CodecRow { from_frame: Some(mp3::from_mp2_frame), ..audio(CodecId::Mp2, "MP2", "MP2") },
+    CodecRow {
+        from_frame: Some(mp3::from_mp2_frame), playlist_name: Name::By(mp3::rfc6381),
+        ..audio(CodecId::Mp2, "MP2", "MP2")
+    },
     CodecRow {
         fourcc: Some(*b"Opus"), from_config: Some(opus::from_config),
-        mp4: mp4(*b"Opus", *b"dOps", opus::mp4_config, Name::Fixed("opus")),
+        mp4: mp4(*b"Opus", *b"dOps", opus::mp4_config), playlist_name: Name::Fixed("opus"),
         ..audio(CodecId::Opus, "Opus", "Opus")
     },
     CodecRow {
         fourcc: Some(*b"fLaC"), from_config: Some(flac::from_config),
-        mp4: mp4(*b"fLaC", *b"dfLa", flac::mp4_config, Name::Fixed("fLaC")),
+        mp4: mp4(*b"fLaC", *b"dfLa", flac::mp4_config), playlist_name: Name::Fixed("fLaC"),
         ..audio(CodecId::Flac, "FLAC", "FLAC")
     },
     CodecRow {
         fourcc: Some(*b"ac-3"), from_frame: Some(ac3::from_ac3_frame),
-        mp4: mp4(*b"ac-3", *b"dac3", ac3::mp4::ac3_config, Name::Fixed("ac-3")),
+        mp4: mp4(*b"ac-3", *b"dac3", ac3::mp4::ac3_config), playlist_name: Name::Fixed("ac-3"),
         ..audio(CodecId::Ac3, "AC-3", "AC3")
     },
     CodecRow {
         fourcc: Some(*b"ec-3"), from_frame: Some(ac3::from_eac3_frame),
-        mp4: mp4(*b"ec-3", *b"dec3", ac3::mp4::eac3_config, Name::Fixed("ec-3")),
+        mp4: mp4(*b"ec-3", *b"dec3", ac3::mp4::eac3_config), playlist_name: Name::Fixed("ec-3"),
         ..audio(CodecId::Eac3, "E-AC-3", "EAC3")
     },
     CodecRow {

@@ -108,9 +108,17 @@ fn bit_rate_kbps(layer: u8, is_mpeg1: bool, index: u8) -> Option<u32> {
     row.get(usize::from(index)).copied()
 }
 
-/// Its name in playlists: the MPEG-4 object type, which Apple writes and hls.js and Shaka Player
-/// turn into the name that the browser at hand takes. They do not do so with `mp4a.6B`, the name by
-/// the number in `esds`, and Safari's MediaSource refuses that one.
-pub const RFC_6381: &str = "mp4a.40.34";
+/// Name by RFC 6381: the audio object type of the layer (ISO/IEC 14496-3 1.5.1.1), which Apple and
+/// ffmpeg write, and of which hls.js and Shaka Player make the name that the browser at hand takes.
+/// They do not so with `mp4a.6B` and `mp4a.69`, the names by the number in `esds`, and Safari's
+/// MediaSource refuses those. Browsers play layer III alone: hls.js says so of the others at once,
+/// where without a name it would fail at the first segment.
+pub fn rfc6381(info: &TrackInfo) -> &'static str {
+    let usual = if info.codec == CodecId::Mp2 { LAYERS[1].1 } else { LAYERS[2].1 };
+    LAYERS.iter().find(|(layer, _)| *layer == info.profile).map_or(usual, |(_, name)| name)
+}
 
+/// The layers with their names for people and in playlists.
+const LAYERS: [(&str, &str); 3] =
+    [("Layer 1", "mp4a.40.32"), ("Layer 2", "mp4a.40.33"), ("Layer 3", "mp4a.40.34")];
 const MODE_MONO: u8 = 3;

@@ -139,7 +139,7 @@ const AV1C: &str = "81010c000a0b0000000cc4ff6700be0010";
 const VPCC: &str = "010000000215a20910090000";
 
 fn name(codec: CodecId, config: &str) -> Option<String> {
-    rfc6381(codec, &hex(config))
+    rfc6381(&TrackInfo { codec, ..TrackInfo::default() }, &hex(config))
 }
 
 fn mp4_config(codec: CodecId, source: &str) -> Option<Vec<u8>> {
@@ -178,10 +178,29 @@ fn playlists_name_a_codec_by_what_its_record_says() {
 #[test]
 fn without_a_record_that_can_be_read_there_is_no_name() {
     for codec in [CodecId::H264, CodecId::H265, CodecId::Av1, CodecId::Vp9, CodecId::Aac] {
-        assert_eq!(rfc6381(codec, &[]), None, "{codec:?}");
+        assert_eq!(name(codec, ""), None, "{codec:?}");
     }
-    assert_eq!(rfc6381(CodecId::Speex, &[]), None);
-    assert_eq!(rfc6381(CodecId::Vp8, &hex(VPCC)), None);
+    assert_eq!(name(CodecId::Speex, ""), None);
+    assert_eq!(name(CodecId::Vp8, VPCC), None);
+}
+
+#[test]
+fn playlists_name_mpeg_audio_by_the_layer_of_its_frames() {
+    // Of ffmpeg -f lavfi -i sine=sample_rate=48000 -c:a libmp3lame, -ar 22050, -c:a mp2; layer I is
+    // the last one with its two bits changed.
+    for (codec, frame, expected) in [
+        (CodecId::Mp3, "fffb54c4", "mp4a.40.34"),
+        (CodecId::Mp3, "fff340c4", "mp4a.40.34"),
+        (CodecId::Mp2, "fffde4c4", "mp4a.40.33"),
+        (CodecId::Mp2, "ffffe4c4", "mp4a.40.32"),
+        // FLV has one number for all of them.
+        (CodecId::Mp3, "fffde4c4", "mp4a.40.33"),
+    ] {
+        let info = (codec.row().from_frame.expect("has frames"))(&hex(frame)).expect("a header");
+        assert_eq!(info.codec, codec);
+        assert_eq!(rfc6381(&info, &[]).as_deref(), Some(expected), "{codec:?} {frame}");
+    }
+    assert_eq!(name(CodecId::Mp2, "").as_deref(), Some("mp4a.40.33"), "before a frame came");
 }
 
 #[test]
@@ -245,8 +264,9 @@ proptest! {
                 }
             }
             if let Some(mp4) = &row.mp4 {
-                let _ = ((mp4.config)(&bytes), rfc6381(row.id, &bytes));
+                let _ = (mp4.config)(&bytes);
             }
+            let _ = rfc6381(&TrackInfo { codec: row.id, ..TrackInfo::default() }, &bytes);
         }
     }
 }

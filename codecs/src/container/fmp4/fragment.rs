@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 
-use super::Error;
 use super::boxes::Writer;
+use super::{Error, Subsample, Subsamples, protect};
 use crate::access_unit::{AccessUnit, Timestamp, TrackKind, UnitKind};
 use crate::chunk::Chunk;
 
@@ -19,8 +19,11 @@ pub struct Sample {
     pub duration: u32,
     /// Decoding can start here.
     pub random_access: bool,
-    /// The coded bytes, as in a unit.
+    /// The coded bytes, as in a unit, or what encryption has made of them.
     pub payload: Bytes,
+    /// What of them is encrypted, at most [`SUBSAMPLES_MAX`](super::SUBSAMPLES_MAX) runs; `None` in a
+    /// track that is clear.
+    pub protected: Option<Subsamples>,
 }
 
 impl Sample {
@@ -33,6 +36,7 @@ impl Sample {
             duration,
             random_access: !is_picture || unit.kind == UnitKind::Frame { random_access: true },
             payload: unit.payload.clone(),
+            protected: None,
         }
     }
 }
@@ -57,7 +61,7 @@ pub fn fragment(sequence: u32, tracks: &[(u32, &[Sample])]) -> Result<Chunk, Err
         return Ok(Chunk::default());
     }
     let layouts: Vec<_> = runs().map(|(_, samples)| Layout::of(samples)).collect();
-    let traf_sizes = runs().zip(&layouts).map(|((_, samples), layout)| layout.size(samples.len()));
+    let traf_sizes = runs().zip(&layouts).map(|((_, samples), layout)| layout.size(samples));
     let moof_size = BOX_HEADER_SIZE + MFHD_SIZE + traf_sizes.sum::<usize>();
     let media_bytes: usize = payloads().map(Bytes::len).sum();
     let size = moof_size.saturating_add(BOX_HEADER_SIZE).saturating_add(media_bytes);
@@ -112,6 +116,7 @@ struct Layout {
     flags: Option<u32>,
     /// Nothing is presented at another time than it is decoded.
     has_no_offsets: bool,
+    is_protected: bool,
 }
 
 impl Layout {
@@ -121,14 +126,16 @@ impl Layout {
             size: common(samples, size),
             flags: common(samples, flags),
             has_no_offsets: samples.iter().all(|sample| sample.pts_offset == 0),
+            is_protected: samples.iter().any(|sample| sample.protected.is_some()),
         }
     }
 
-    /// Bytes of the `traf` of this many samples.
-    fn size(&self, samples: usize) -> usize {
+    /// Bytes of the `traf` of these samples.
+    fn size(&self, samples: &[Sample]) -> usize {
         let defaults = [self.duration, self.size, self.flags].iter().flatten().count();
         let fields = 3 - defaults + usize::from(!self.has_no_offsets);
-        TRAF_SIZE + 4 * defaults + 4 * fields * samples
+        let protection = if self.is_protected { protect::samples_size(runs(samples)) } else { 0 };
+        TRAF_SIZE + 4 * defaults + 4 * fields * samples.len() + protection
     }
 
     fn track(&self, out: &mut Writer, track_id: u32, samples: &[Sample], data_offset: u32) {
@@ -155,6 +162,9 @@ impl Layout {
             out.u32(data_offset);
             samples.iter().for_each(|sample| self.sample(out, sample));
         });
+        if self.is_protected {
+            protect::samples(out, runs(samples));
+        }
     }
 
     fn sample(&self, out: &mut Writer, sample: &Sample) {
@@ -171,6 +181,11 @@ impl Layout {
             out.put(&sample.pts_offset.to_be_bytes());
         }
     }
+}
+
+/// What is encrypted of each sample.
+fn runs(samples: &[Sample]) -> impl Iterator<Item = &[Subsample]> + Clone {
+    samples.iter().map(|sample| sample.protected.as_deref().unwrap_or_default())
 }
 
 /// The value that all samples have.

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::boxes::Writer;
+use super::protect::{self, Protection};
 use super::{Error, TIMESCALE_HZ};
 use crate::access_unit::{TrackInfo, TrackKind};
 use crate::codec::{CodecId, Mp4Row};
@@ -24,6 +25,8 @@ pub struct Track {
     pub first_frame: Bytes,
     /// ISO 639-2/T code of three letters; anything else is written as undetermined.
     pub language: String,
+    /// How its samples are encrypted; `None`: they are not.
+    pub protection: Option<Protection>,
 }
 
 /// True when the codec has a form in fragmented MP4 that players of HLS take.
@@ -173,7 +176,12 @@ fn media_information(out: &mut Writer, entry: &SampleEntry<'_>) {
     out.boxed(b"stbl", |out| {
         out.full_box(b"stsd", 0, 0, |out| {
             out.u32(1);
-            out.boxed(&entry.row.sample_entry, |out| sample_entry(out, entry));
+            let kind = match (&entry.track.protection, entry.is_video()) {
+                (None, _) => &entry.row.sample_entry,
+                (Some(_), true) => b"encv",
+                (Some(_), false) => b"enca",
+            };
+            out.boxed(kind, |out| sample_entry(out, entry));
         });
         // The samples are in the fragments: the tables are there, and empty.
         for kind in [b"stts", b"stsc"] {
@@ -192,6 +200,9 @@ fn sample_entry(out: &mut Writer, entry: &SampleEntry<'_>) {
         false => audio(out, &entry.track.info),
     }
     out.boxed(&entry.row.config_box, |out| out.put(&entry.config));
+    if let Some(protection) = &entry.track.protection {
+        protect::scheme(out, protection, entry.row.sample_entry, entry.track.codec.kind());
+    }
 }
 
 /// VisualSampleEntry: 12.1.3.

@@ -8,7 +8,7 @@ const PICTURE: usize = COPIED_BYTES_MAX + 1;
 
 fn sample(dts: i64, duration: u32, random_access: bool, payload: &[u8]) -> Sample {
     let payload = Bytes::copy_from_slice(payload);
-    Sample { dts: Timestamp(dts), pts_offset: 0, duration, random_access, payload }
+    Sample { dts: Timestamp(dts), pts_offset: 0, duration, random_access, payload, protected: None }
 }
 
 /// What a reader sees of a sample.

@@ -40,7 +40,7 @@ fn track(id: u32, codec: CodecId) -> Track {
         Some(_) => (source, Bytes::new()),
         None => (Bytes::new(), source),
     };
-    Track { id, codec, info, config, first_frame, language: "deu".to_owned() }
+    Track { id, codec, info, config, first_frame, language: "deu".to_owned(), protection: None }
 }
 
 fn read(segment: &Bytes) -> (Ftyp, Moov) {

@@ -13,6 +13,7 @@
 
 use smallvec::SmallVec;
 
+use super::sample_aes;
 use super::settings::Signalling;
 use crate::codec::CodecId;
 use crate::codec::aac::AudioSpecificConfig;
@@ -70,6 +71,9 @@ pub(super) fn carriage(
     frame: &[u8],
     signalling: Signalling,
 ) -> Result<Carriage, NotCarried> {
+    if signalling == Signalling::SampleAes {
+        return sample_aes::carriage(codec, config, frame);
+    }
     let is_dvb = signalling == Signalling::Dvb;
     Ok(match codec {
         CodecId::H264 => Carriage::new(0x1B, STREAM_ID_VIDEO, &[]),
@@ -96,7 +100,7 @@ pub(super) fn carriage(
 }
 
 impl Carriage {
-    fn new(stream_type: u8, stream_id: u8, descriptors: &[&[u8]]) -> Self {
+    pub(super) fn new(stream_type: u8, stream_id: u8, descriptors: &[&[u8]]) -> Self {
         Self { stream_type, stream_id, descriptors: descriptors.concat().into() }
     }
 }
@@ -187,8 +191,8 @@ fn opus(head: &[u8]) -> Result<Carriage, NotCarried> {
 /// PES packets with private data.
 const STREAM_TYPE_PRIVATE: u8 = 0x06;
 const STREAM_TYPE_ADTS: u8 = 0x0F;
-const STREAM_ID_VIDEO: u8 = 0xE0;
-const STREAM_ID_AUDIO: u8 = 0xC0;
+pub(super) const STREAM_ID_VIDEO: u8 = 0xE0;
+pub(super) const STREAM_ID_AUDIO: u8 = 0xC0;
 pub(super) const STREAM_ID_PRIVATE_1: u8 = 0xBD;
 /// metadata_application_format and metadata_format: both by an identifier behind them.
 const ID3_FORMATS: [u8; 11] = *b"\xFF\xFFID3 \xFFID3 ";

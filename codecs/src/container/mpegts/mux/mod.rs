@@ -28,6 +28,7 @@ mod frame;
 mod line;
 mod nal;
 mod pes;
+mod sample_aes;
 mod settings;
 mod tables;
 mod track;

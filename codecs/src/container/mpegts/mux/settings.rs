@@ -3,7 +3,7 @@
 use crate::access_unit::{Timestamp, TrackId, TrackKind};
 use crate::container::mpegts::packet::Pid;
 
-/// How AC-3 and E-AC-3 are announced: the two worlds use different stream types.
+/// How tracks are announced: the two worlds use different stream types for AC-3 and E-AC-3.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Signalling {
     /// Private data with a DVB descriptor (ETSI EN 300 468 Annex D).
@@ -11,6 +11,9 @@ pub enum Signalling {
     Dvb,
     /// Stream types 0x81 and 0x87 (ATSC A/53 part 3); what HLS asks for.
     Atsc,
+    /// The frames that are written are encrypted one by one, SAMPLE-AES of HLS, and the stream types
+    /// say so. Carries H.264, AAC LC and HE-AAC, AC-3 and E-AC-3.
+    SampleAes,
 }
 
 /// Names, PIDs and times of a multiplex.
@@ -60,7 +63,7 @@ pub struct Settings {
     /// What it costs: that much delay of the sound. What it saves: a frame has its own packets, of
     /// which the last is half empty.
     pub audio_bundle_ms: u32,
-    /// How AC-3 and E-AC-3 are announced.
+    /// How tracks are announced.
     pub signalling: Signalling,
 }
 
