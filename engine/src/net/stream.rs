@@ -1,10 +1,15 @@
 //! What is done with a connection's bytes: one receive, one gathered send, the end of our side.
+//!
+//! Both go to the kernel by syscall(2): `recv` and `sendmsg` of the library are points where a thread may
+//! be cancelled, and say so before and after each call.
 
 use std::io::{self, IoSlice};
 use std::os::fd::RawFd;
+use std::ptr::{null, null_mut};
 
 /// Slices that one send takes (`IOV_MAX`).
 pub const SLICES_MAX: usize = 1_024;
+const FLAGS: libc::c_int = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
 
 /// Sends as much of `slices` as the socket takes now, without waiting and without a signal.
 ///
@@ -17,9 +22,17 @@ pub fn send(fd: RawFd, slices: &[IoSlice<'_>]) -> io::Result<usize> {
     message.msg_iov = slices.as_ptr().cast_mut().cast();
     message.msg_iovlen = slices.len().min(SLICES_MAX);
     loop {
-        // SAFETY: `message` points at live slices for the duration of the call; a stale descriptor only
-        // yields an error.
-        let sent = unsafe { libc::sendmsg(fd, &message, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) };
+        let sent = match slices {
+            // A single slice needs no list that the kernel would have to copy first.
+            // SAFETY: the slice is live for the duration of the call; a stale descriptor only yields an
+            // error.
+            [one] => unsafe {
+                let (nobody, bytes) = (null::<libc::sockaddr>(), one.as_ptr());
+                libc::syscall(libc::SYS_sendto, fd, bytes, one.len(), FLAGS, nobody, 0usize)
+            },
+            // SAFETY: the same of what `message` points at.
+            _ => unsafe { libc::syscall(libc::SYS_sendmsg, fd, &raw const message, FLAGS) },
+        };
         if sent >= 0 {
             return Ok(sent as usize);
         }
@@ -37,8 +50,11 @@ pub fn send(fd: RawFd, slices: &[IoSlice<'_>]) -> io::Result<usize> {
 pub fn receive(fd: RawFd, buffer: &mut [u8]) -> io::Result<usize> {
     loop {
         // SAFETY: the buffer is live and has the length given; a stale descriptor only yields an error.
-        let received =
-            unsafe { libc::recv(fd, buffer.as_mut_ptr().cast(), buffer.len(), libc::MSG_DONTWAIT) };
+        let received = unsafe {
+            let (bytes, flags) = (buffer.as_mut_ptr(), libc::MSG_DONTWAIT);
+            let (from, size) = (null_mut::<libc::sockaddr>(), null_mut::<libc::socklen_t>());
+            libc::syscall(libc::SYS_recvfrom, fd, bytes, buffer.len(), flags, from, size)
+        };
         if received >= 0 {
             return Ok(received as usize);
         }

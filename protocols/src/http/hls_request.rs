@@ -1,6 +1,8 @@
 //! A request for HTTP Live Streaming: what it asks for, and how (draft-pantos-hls-rfc8216bis
 //! 6.2.5, RFC 9110 13 and 14).
 
+use std::sync::Arc;
+
 use super::etag::{is_none_match, is_strong_match};
 use super::range::{ByteRange, Selection};
 use crate::hls::{Form, Rendition};
@@ -36,7 +38,7 @@ pub enum Resource {
     Playlist(Rendition),
     /// `/APP/NAME.hls/RENDITION/initN.mp4`, with its number.
     Init(Rendition, u32),
-    /// `/APP/NAME.hls/RENDITION/MSN.ts` or `.m4s`, with its media sequence number.
+    /// `/APP/NAME.hls/RENDITION/MSN.ts`, `.m4s` or `.vtt`, with its media sequence number.
     Segment(Rendition, u64),
     /// `/APP/NAME.hls/RENDITION/MSN.PART.ts` or `.m4s`: that of its segment, and its place in it.
     Part(Rendition, u64, u32),
@@ -182,7 +184,7 @@ impl Directives {
             if key.eq_ignore_ascii_case("low_latency") {
                 directives.low_latency = is_set(value);
             } else if key == "form" {
-                directives.form = Rendition::parse(value).filter(|r| r.audio == 0).map(|r| r.form);
+                directives.form = Rendition::parse(value).filter(|r| r.is_main()).map(|r| r.form);
             }
         }
         directives
@@ -202,7 +204,7 @@ impl Skip {
 /// Texts behind one another.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Texts {
-    text: Box<str>,
+    text: Arc<str>,
     /// Where each of them ends.
     ends: [u32; TEXTS],
 }

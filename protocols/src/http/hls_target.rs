@@ -57,6 +57,9 @@ pub(super) fn parse<'a>(
         return Ok(Place::Nowhere);
     }
     if name.is_empty() || is_dots(&name) {
+        if !matches!(resource, Resource::Multivariant { .. }) {
+            return Ok(Place::Nowhere);
+        }
         return Err(Refusal::violation(400, "an empty, `.` or `..` stream name"));
     }
     let app = join(path, app);
@@ -93,7 +96,12 @@ fn split<'a, 's>(segments: &'s [Cow<'a, str>]) -> Option<Split<'a, 's>> {
 
 /// True for what stands in a folder `NAME.hls`, however deep.
 fn is_below_playlists(segments: &[Cow<'_, str>]) -> bool {
-    let folders = segments.split_last().map_or(&[][..], |(_, folders)| folders);
+    segments.split_last().is_some_and(|(_, folders)| holds(folders))
+}
+
+/// True where whatever stands in the last of these `folders` is of HTTP Live Streaming or nothing: a name
+/// there that no file can have is that of no file, where elsewhere it is a fault of the request.
+pub(super) fn holds(folders: &[Cow<'_, str>]) -> bool {
     folders.iter().any(|folder| folder.ends_with(FOLDER_SUFFIX))
 }
 
@@ -106,13 +114,15 @@ fn parse_file(rendition: Rendition, file: &str) -> Option<Resource> {
     }
     let (stem, extension) = file.rsplit_once('.')?;
     if let Some(init) = stem.strip_prefix("init") {
-        let fits = rendition.form == Form::Fmp4 && extension == "mp4";
+        let has_inits = rendition.form == Form::Fmp4 && !rendition.is_subtitles();
+        let fits = has_inits && extension == "mp4";
         return number(init).filter(|_| fits).map(|init| Resource::Init(rendition, init));
     }
-    if extension != rendition.form.extension() {
+    if extension != rendition.extension() {
         return None;
     }
     match stem.split_once('.') {
+        Some(_) if rendition.is_subtitles() => None,
         Some((msn, part)) => Some(Resource::Part(rendition, number(msn)?, number(part)?)),
         None => Some(Resource::Segment(rendition, number(stem)?)),
     }

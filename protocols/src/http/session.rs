@@ -28,6 +28,7 @@ use super::settings::Settings;
 use super::websocket::FrameReader;
 use crate::session::{Millis, Session as Contract};
 
+mod again;
 mod frames;
 mod head;
 mod hls;
@@ -35,6 +36,7 @@ mod play;
 mod publish;
 mod route;
 
+use again::Again;
 use play::Question;
 
 /// One HTTP connection, as the server.
@@ -66,6 +68,8 @@ pub struct Session {
     timer: Option<Timer>,
     /// The request head, as far as it has come.
     head: Vec<u8>,
+    /// The newest request for a playlist, to know it when it comes again.
+    again: Option<Box<Again>>,
     /// Input behind a request that waits for its answer.
     pending: Vec<u8>,
     /// The peer sends nothing more.
@@ -206,6 +210,7 @@ impl Session {
             state: State::Request,
             timer: Some(Timer { wait: Wait::Request, at: Some(at) }),
             head: Vec::new(),
+            again: None,
             pending: Vec::new(),
             has_input_ended: false,
             body_left: 0,
@@ -363,6 +368,7 @@ impl Session {
         self.timer = None;
         self.asks = None;
         self.head = Vec::new();
+        self.again = None;
         self.discarded_bytes += mem::take(&mut self.pending).len() as u64;
     }
 }

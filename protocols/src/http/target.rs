@@ -66,7 +66,7 @@ fn strip_scheme(target: &str) -> Option<&str> {
 ///
 /// # Errors
 /// 400 for a path that no URL has or that tries to leave its place, 414 for names that are too
-/// long.
+/// long. Below `NAME.hls/` such a path is [`Target::Unknown`].
 pub(super) fn parse<'a>(origin_form: &'a str, settings: &Settings) -> Result<Target<'a>, Refusal> {
     let (path, query) = origin_form.split_once('?').unwrap_or((origin_form, ""));
     let Some(path) = path.strip_prefix('/') else {
@@ -87,7 +87,14 @@ pub(super) fn parse<'a>(origin_form: &'a str, settings: &Settings) -> Result<Tar
         "status" if rest.is_empty() => return Ok(Target::Status),
         _ => {}
     }
-    let segments = path.split('/').map(decode_segment).collect::<Result<Segments<'_>, _>>()?;
+    let mut segments = Segments::new();
+    for segment in path.split('/') {
+        match decode_segment(segment) {
+            Ok(segment) => segments.push(segment),
+            Err(_) if hls_target::holds(&segments) => return Ok(Target::Unknown),
+            Err(refusal) => return Err(refusal),
+        }
+    }
     match hls_target::parse(path, &segments, query, settings)? {
         Place::Hls(target) => Ok(Target::Hls(target)),
         Place::Nowhere => Ok(Target::Unknown),

@@ -22,6 +22,8 @@ use crate::hub::message::{Control, Notice, StreamUid};
 pub struct Shelves {
     slots: Slab<Shelf>,
     by_key: HashMap<(StreamKey, Form), usize>,
+    /// The slot that was found last: a request looks for the same one several times.
+    recent: usize,
     by_stream: FxHashMap<(StreamUid, Form), usize>,
     /// Multivariant playlists that wait.
     pub(super) lists: Vec<ListWait>,
@@ -30,8 +32,16 @@ pub struct Shelves {
 impl Shelves {
     /// The shelf of a stream in a form.
     pub(super) fn of(&mut self, key: &StreamKey, form: Form) -> Option<&mut Shelf> {
-        let slot = *self.by_key.get(&(key.clone(), form))?;
+        let slot = self.slot(key, form)?;
         self.slots.get_mut(slot)
+    }
+
+    fn slot(&mut self, key: &StreamKey, form: Form) -> Option<usize> {
+        let recent = self.slots.get(self.recent);
+        if recent.is_none_or(|shelf| shelf.form != form || shelf.key != *key) {
+            self.recent = *self.by_key.get(&(key.clone(), form))?;
+        }
+        Some(self.recent)
     }
 
     /// Nothing is served, and nobody waits.
@@ -208,7 +218,7 @@ impl Hub {
 
     /// The shelf of a stream in a form; the owner is asked for what belongs on it if it is new.
     pub(super) fn shelf(&mut self, key: StreamKey, form: Form, now: Micros) -> usize {
-        if let Some(&slot) = self.shelves.by_key.get(&(key.clone(), form)) {
+        if let Some(slot) = self.shelves.slot(&key, form) {
             return slot;
         }
         let slot = self.shelves.slots.insert(Shelf::new(key.clone(), form, now));

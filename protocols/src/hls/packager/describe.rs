@@ -36,7 +36,7 @@ fn add(
     config: &[u8],
     language: &str,
 ) {
-    if let Some(name) = rfc6381(info.codec, config)
+    if let Some(name) = rfc6381(info, config)
         && !description.codecs.contains(&name)
     {
         description.codecs.push(name);

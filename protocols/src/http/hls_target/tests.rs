@@ -6,7 +6,8 @@ use crate::http::target::{self, Target};
 
 const TS: Rendition = Rendition::main(Form::Ts);
 const FMP4: Rendition = Rendition::main(Form::Fmp4);
-const SOUND: Rendition = Rendition { form: Form::Fmp4, audio: 1 };
+const SOUND: Rendition = Rendition::audio(Form::Fmp4, 1);
+const SUBTITLES: Rendition = Rendition::subtitles(Form::Fmp4, 2);
 
 fn parse(path: &str) -> Result<Target<'_>, u16> {
     target::parse(path, &Settings::default()).map_err(|refusal| refusal.status)
@@ -33,6 +34,9 @@ fn every_resource_has_its_path() {
         ("/live/news.hls/ts/17.0.ts", Resource::Part(TS, 17, 0)),
         ("/live/news.hls/fmp4-audio1/17.23.m4s", Resource::Part(SOUND, 17, 23)),
         ("/live/news.hls/fmp4/init1.mp4", Resource::Init(FMP4, 1)),
+        ("/live/news.hls/fmp4-subtitles2/index.m3u8", Resource::Playlist(SUBTITLES)),
+        ("/live/news.hls/fmp4-subtitles2/17.vtt", Resource::Segment(SUBTITLES, 17)),
+        ("/live/news.hls/fmp4-subtitles2/key0", Resource::Key(SUBTITLES, 0)),
         ("/live/news.hls/ts/key5", Resource::Key(TS, 5)),
         ("/live/news.hls/ts/18446744073709551615.ts", Resource::Segment(TS, u64::MAX)),
     ] {
@@ -121,6 +125,20 @@ fn what_is_not_quite_a_resource_is_nothing() {
         "/live/news.hls/a/b/c/index.m3u8",
         "/live.hls/news.flv",
         "/live/news.hls",
+        "/live/news.hls/",
+        "/live/news.hls//",
+        "/live/news.hls//1.ts",
+        "/live/news.hls/ts/",
+        "/live/news.hls/ts//1.ts",
+        "/live/news.hls/../1.ts",
+        "/live/news.hls/ts/../../1.ts",
+        "/live/news.hls/ts/%ff.ts",
+        "/live/news.hls/ts/%",
+        "/live/news.hls/ts/a%2fb.ts",
+        "/live/.hls/ts/1.ts",
+        "/live/..hls/ts/1.ts",
+        "/live/...hls/ts/1.ts",
+        "/news.hls/",
         "/news.m3u8",
         "/index.m3u8",
         "/news.hls/ts/1.ts",
@@ -137,16 +155,10 @@ fn names_that_leave_their_place_are_refused() {
         "/live/...m3u8",
         "/live/../news.m3u8",
         "/live/%2e%2e/index.m3u8",
-        "/live/..hls/ts/1.ts",
-        "/live/...hls/ts/1.ts",
-        "/live/.hls/ts/1.ts",
-        "/live/news.hls/../1.ts",
-        "/live/news.hls/ts/../../1.ts",
-        "/live/news.hls/ts/",
-        "/live/news.hls//1.ts",
+        "/live//news.hls/ts/1.ts",
+        "/live/%ff/news.hls/ts/1.ts",
         "/live/a%2fb.m3u8",
         "/live/a%00.m3u8",
-        "/live/news.hls/ts/%ff.ts",
     ] {
         assert_eq!(parse(path), Err(400), "{path}");
     }

@@ -43,6 +43,10 @@ impl Session {
 
     /// Takes a good head that has come in one piece, as nearly all do, without gathering it first.
     fn read_whole_head(&mut self, input: &mut &[u8]) -> Result<bool, Error> {
+        if let Some(length) = self.ask_again(input) {
+            *input = input.get(length..).unwrap_or_default();
+            return Ok(true);
+        }
         let settings = Arc::clone(&self.settings);
         let front = input.get(..settings.header_bytes_max).unwrap_or(input);
         let Some((request, length)) = Request::parse_first(front, &settings) else {
@@ -50,6 +54,7 @@ impl Session {
         };
         *input = input.get(length..).unwrap_or_default();
         self.route(&request).map_err(|refusal| self.fail(refusal))?;
+        self.remember(front.get(..length).unwrap_or_default());
         Ok(true)
     }
 

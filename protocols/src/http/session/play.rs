@@ -183,8 +183,12 @@ impl Session {
 
     pub(super) fn ask(&mut self, request: &Request<'_>, question: Question, event: Event) {
         let (head_only, keep_alive) = (request.method == Method::Head, request.keep_alive);
+        self.put(Asked { question, head_only, keep_alive }, event);
+    }
+
+    pub(super) fn put(&mut self, asked: Asked, event: Event) {
         self.asks = Some(Box::new(event));
-        self.state = State::Asked(Asked { question, head_only, keep_alive });
+        self.state = State::Asked(asked);
         self.timer = None;
     }
 

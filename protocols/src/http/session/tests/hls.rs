@@ -87,6 +87,57 @@ fn what_is_not_said_is_empty() {
 }
 
 #[test]
+fn a_playlist_asked_for_again_in_the_same_words_is_the_same_request() {
+    let agent = with(PLAYLIST, "User-Agent: p/1\r\nIf-None-Match: \"p1\"\r\n");
+    let longer = agent.replace("\r\n\r\n", "\r\nRange: bytes=5-\r\n\r\n");
+    let last = with(&agent, "Connection: close\r\n");
+    let head = agent.replace("GET", "HEAD");
+    let other = agent.replace("p/1", "p/2");
+    let reload = agent.replace("m3u8", "m3u8?_HLS_msn=7");
+    let prepared = prepared(Coding::Gzip);
+    // What each of them gets does not depend on what came before it on the connection.
+    let mut session = session();
+    let all = [&agent, &agent, &longer, &agent, &head, &head, &reload, &reload, &other, &last];
+    for words in all {
+        let (mut fresh, expected) = asked(words);
+        send(&mut session, words).expect(words);
+        let request = hls(&mut session);
+        assert_eq!(request, expected, "{words}");
+        fresh.respond_prepared(&request, &prepared);
+        session.respond_prepared(&request, &prepared);
+        assert_eq!(output(&mut session), output(&mut fresh), "{words}");
+        assert_eq!(session.poll_event(), fresh.poll_event(), "{words}");
+    }
+}
+
+#[test]
+fn a_playlist_asked_for_again_may_come_in_pieces_and_with_others_behind_it() {
+    let mut session = session();
+    let prepared = prepared(Coding::Gzip);
+    let mut ask = |words: &str| {
+        send(&mut session, words).expect(words);
+        let mut answers = 0;
+        while let Some(Event::Hls(request)) = session.poll_event() {
+            assert_eq!(request.resource, Resource::Playlist(TS));
+            session.respond_prepared(&request, &prepared);
+            session.handle_timeout(T0).expect("nothing is wrong");
+            answers += 1;
+        }
+        output(&mut session);
+        answers
+    };
+    assert_eq!(ask(PLAYLIST), 1);
+    assert_eq!(ask(&format!("\r\n{PLAYLIST}{PLAYLIST}{PLAYLIST}")), 3);
+    for cut in 1..PLAYLIST.len() {
+        let (front, back) = PLAYLIST.split_at(cut);
+        assert_eq!((ask(front), ask(back)), (0, 1), "{cut}");
+    }
+    // Content that is told behind it is skipped each time.
+    let content = with(PLAYLIST, "Content-Length: 2\r\n") + "xx";
+    assert_eq!([ask(&content), ask(&content), ask(PLAYLIST)], [1; 3]);
+}
+
+#[test]
 fn a_segment_gets_its_head_and_then_its_body_and_the_connection_goes_on() {
     let (mut session, request) = asked(SEGMENT);
     assert_eq!(session.respond(&request, &MEDIA), Some(0..1_000));
