@@ -13,7 +13,7 @@ use hls_packager_support::*;
 /// track_IDs of the main rendition.
 const PICTURES: u32 = 1;
 const SOUND: u32 = 2;
-const FMP4_SOUND_2: Rendition = Rendition { form: Form::Fmp4, audio: 1 };
+const FMP4_SOUND_2: Rendition = Rendition::audio(Form::Fmp4, 1);
 
 /// Every sample begins where the one before ends.
 fn assert_no_gap(samples: &[Sample]) {

@@ -8,6 +8,7 @@ mod hls_source;
 use std::sync::Arc;
 
 use corelay_codecs::Chunk;
+use corelay_protocols::hls::encrypt::Method;
 use corelay_protocols::hls::presentation::{KeyTag, Settings};
 use corelay_protocols::hls::{
     Ask, Cue, Description, Event, Form, Links, Part, Presentation, Rendition, Segment, Variant,
@@ -135,7 +136,7 @@ fn fragments_with_low_latency_and_another_sound() {
 #EXT-X-RENDITION-REPORT:URI=\"../fmp4-audio1/index.m3u8\",LAST-MSN=11,LAST-PART=0
 ";
     assert_eq!(text(&mut presentation, main, LOW_LATENCY), expected);
-    let sound = Rendition { form: Form::Fmp4, audio: 1 };
+    let sound = Rendition::audio(Form::Fmp4, 1);
     let report = "#EXT-X-RENDITION-REPORT:URI=\"../fmp4/index.m3u8\",LAST-MSN=11,LAST-PART=0\n";
     assert!(text(&mut presentation, sound, LOW_LATENCY).ends_with(report));
 }
@@ -211,7 +212,7 @@ fn encrypted_segments_have_a_key_and_their_initialisation_has_none() {
     source.segment(180_000, &mut events);
     source.discontinuity(0, &mut events);
     source.segment(180_000, &mut events);
-    let key = Some(KeyTag { uri: "key1".to_owned() });
+    let key = Some(KeyTag { method: Method::Aes128, uri: "key1".to_owned() });
     let mut presentation = Presentation::new(Arc::new(Settings { key, ..settings(Form::Fmp4, 3) }));
     events.iter().for_each(|event| presentation.apply(event));
     let expected = "\
@@ -247,6 +248,87 @@ fn encrypted_segments_have_a_key_and_their_initialisation_has_none() {
 }
 
 #[test]
+fn subtitles_have_no_parts_and_are_encrypted_only_whole() {
+    let mut events = Vec::new();
+    let mut source = Source::new(Form::Fmp4, 0, 1000, 3, &mut events);
+    (0..4).for_each(|_| source.segment(180_000, &mut events));
+    let subtitles = Rendition::subtitles(Form::Fmp4, 1);
+    let beside = |event: &Event| match event {
+        Event::Segment(_, segment) => {
+            let parts = segment.parts[..1].to_vec();
+            let segment = Segment { init: None, parts, ..(**segment).clone() };
+            Some(Event::Segment(subtitles, Arc::new(segment)))
+        }
+        _ => None,
+    };
+    let all: Vec<_> = events.iter().filter_map(beside).collect();
+    events.extend(all);
+    let sample_aes = Method::SampleAes { vector: [0; 16] };
+    for (method, has_key) in
+        [(None, false), (Some(Method::Aes128), true), (Some(sample_aes), false)]
+    {
+        let key = method.map(|method| KeyTag { method, uri: "key0".to_owned() });
+        let settings = Settings { key, ..settings(Form::Fmp4, 6) };
+        let mut presentation = Presentation::new(Arc::new(settings));
+        events.iter().for_each(|event| presentation.apply(event));
+        for ask in [Ask::default(), LOW_LATENCY] {
+            let text = text(&mut presentation, subtitles, ask);
+            assert_eq!(Checker::default().take(0, &text), [], "{text}");
+            assert_eq!(text.contains("#EXT-X-KEY"), has_key, "{text}");
+            assert!(text.contains("#EXT-X-VERSION:3\n") && text.contains("\n6.vtt\n"), "{text}");
+            assert!(
+                !text.contains("-X-PART") && !text.contains("PART-HOLD") && !text.contains("-HINT"),
+                "{text}"
+            );
+            let is_blocking =
+                text.contains("CAN-BLOCK-RELOAD=YES,CAN-SKIP-UNTIL=12.0,HOLD-BACK=6.0\n");
+            assert_eq!(is_blocking, ask.low_latency && !has_key, "{text}");
+        }
+        let report = "#EXT-X-RENDITION-REPORT:URI=\"../fmp4-subtitles1/index.m3u8\",LAST-MSN=6\n";
+        let main = text(&mut presentation, Rendition::main(Form::Fmp4), LOW_LATENCY);
+        assert_eq!(main.contains(report), !has_key, "{main}");
+    }
+}
+
+#[test]
+fn encrypted_samples_have_a_key_with_its_vector_and_parts_too() {
+    for (form, version, maps) in [(Form::Ts, 5, 0), (Form::Fmp4, 6, 2)] {
+        let mut events = Vec::new();
+        let mut source = Source::new(form, 0, 1000, 3, &mut events);
+        (0..12).for_each(|_| source.segment(180_000, &mut events));
+        source.discontinuity(0, &mut events);
+        source.segment(180_000, &mut events);
+        let method = Method::SampleAes { vector: 0xAB_u128.to_be_bytes() };
+        let key = Some(KeyTag { method, uri: "key0".to_owned() });
+        let settings = Settings { key, ..settings(form, 13) };
+        let mut presentation = Presentation::new(Arc::new(settings));
+        events.iter().for_each(|event| presentation.apply(event));
+        let main = Rendition::main(form);
+        for ask in [Ask::default(), LOW_LATENCY, Ask { skip: true, ..LOW_LATENCY }] {
+            let text = text(&mut presentation, main, ask);
+            let tag = "#EXT-X-KEY:METHOD=SAMPLE-AES,URI=\"key0\",\
+                       IV=0x000000000000000000000000000000AB,KEYFORMAT=\"identity\"\n";
+            // Once, in front of all it applies to, whatever comes between.
+            assert_eq!(text.matches("#EXT-X-KEY").count(), 1, "{text}");
+            let first = text.find("#EXTINF").unwrap();
+            assert!(
+                text.find(tag).unwrap() < first.min(text.find("#EXT-X-PART:").unwrap_or(first))
+            );
+            assert_eq!(text.matches("#EXT-X-MAP").count(), maps, "{text}");
+            assert_eq!(text.contains("#EXT-X-PART:"), ask.low_latency);
+            let version = if ask.skip { 9 } else { version };
+            assert!(text.contains(&format!("#EXT-X-VERSION:{version}\n")), "{text}");
+            if !ask.skip {
+                let mut checker = Checker::default();
+                assert_eq!(checker.take(0, &text), []);
+                let segments = &checker.playlist().unwrap().segments;
+                assert!(segments.iter().all(|segment| segment.key.is_some()));
+            }
+        }
+    }
+}
+
+#[test]
 fn a_date_range_cannot_break_out_of_its_line() {
     let mut events = Vec::new();
     let mut source = Source::new(Form::Ts, 0, 1000, 0, &mut events);
@@ -261,7 +343,7 @@ fn a_date_range_cannot_break_out_of_its_line() {
 fn described(form: Form, bytes: usize, descriptions: &[Description]) -> Presentation {
     let mut presentation = presentation(form, 3, &[]);
     for (audio, description) in (0..).zip(descriptions) {
-        let rendition = Rendition { form, audio };
+        let rendition = Rendition::audio(form, audio);
         let chunk = Chunk::from(vec![0; bytes]);
         let part = Part { msn: 0, index: 0, is_independent: true, duration: 180_000, chunk };
         let segment = Segment {
@@ -288,6 +370,7 @@ fn pictures() -> Description {
         frame_rate: 25.0,
         channels: 2,
         language: "eng".into(),
+        ..Description::default()
     }
 }
 
@@ -315,9 +398,9 @@ fn variants_and_their_sounds() {
     let expected = "\
 #EXTM3U
 #EXT-X-VERSION:4
-#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"audio1\",NAME=\"eng\",LANGUAGE=\"eng\",DEFAULT=YES,AUTOSELECT=YES,CHANNELS=\"2\"
-#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"audio1\",NAME=\"deu\",LANGUAGE=\"deu\",DEFAULT=NO,AUTOSELECT=YES,CHANNELS=\"2\",URI=\"../news_1080.hls/fmp4-audio1/index.m3u8?token=a%20b\"
-#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"audio1\",NAME=\"eng 3\",LANGUAGE=\"eng\",DEFAULT=NO,AUTOSELECT=NO,CHANNELS=\"6\",URI=\"../news_1080.hls/fmp4-audio2/index.m3u8?token=a%20b\"
+#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"audio1\",NAME=\"English\",LANGUAGE=\"en\",DEFAULT=YES,AUTOSELECT=YES,CHANNELS=\"2\"
+#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"audio1\",NAME=\"Deutsch\",LANGUAGE=\"de\",DEFAULT=NO,AUTOSELECT=YES,CHANNELS=\"2\",URI=\"../news_1080.hls/fmp4-audio1/index.m3u8?token=a%20b\"
+#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"audio1\",NAME=\"English 3\",LANGUAGE=\"en\",DEFAULT=NO,AUTOSELECT=NO,CHANNELS=\"6\",URI=\"../news_1080.hls/fmp4-audio2/index.m3u8?token=a%20b\"
 #EXT-X-STREAM-INF:BANDWIDTH=400000,AVERAGE-BANDWIDTH=400000,CODECS=\"avc1.64001f,mp4a.40.2\",RESOLUTION=1280x720,FRAME-RATE=25.000
 ../news_240.hls/fmp4/index.m3u8?token=a%20b
 #EXT-X-STREAM-INF:BANDWIDTH=4000000,AVERAGE-BANDWIDTH=4000000,CODECS=\"avc1.64001f,mp4a.40.2,ec-3\",RESOLUTION=1280x720,FRAME-RATE=25.000,AUDIO=\"audio1\"
@@ -364,7 +447,7 @@ fn names_and_queries_cannot_break_out_of_their_uri() {
         assert_eq!(check_multivariant(&text), Vec::<String>::new(), "{text}");
         assert_eq!(text.lines().last(), Some(uri));
         assert!(!text.contains("CODECS"), "a list that is not complete is not given: {text}");
-        for name in ["eng", "Audio 2", "Audio 3", "fra", "fra 5"] {
+        for name in ["English", "Audio 2", "Audio 3", "Français", "Français 5"] {
             assert_eq!(text.matches(&format!("NAME=\"{name}\"")).count(), 1, "{name}: {text}");
         }
     }

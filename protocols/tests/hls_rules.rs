@@ -228,8 +228,9 @@ fn every_rule_of_multivariant_playlists_is_found() {
     let good = "#EXTM3U\n#EXT-X-VERSION:4\n\
         #EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a\",NAME=\"eng\",LANGUAGE=\"eng\",DEFAULT=YES,AUTOSELECT=YES\n\
         #EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a\",NAME=\"deu\",LANGUAGE=\"deu\",AUTOSELECT=YES,URI=\"x\"\n\
+        #EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID=\"s\",NAME=\"fra\",FORCED=NO,URI=\"z\"\n\
         #EXT-X-STREAM-INF:BANDWIDTH=2,AVERAGE-BANDWIDTH=1,AUDIO=\"a\",CLOSED-CAPTIONS=NONE\nx\n\
-        #EXT-X-STREAM-INF:BANDWIDTH=3,AUDIO=\"a\",CLOSED-CAPTIONS=NONE\ny\n";
+        #EXT-X-STREAM-INF:BANDWIDTH=3,SUBTITLES=\"s\",AUDIO=\"a\",CLOSED-CAPTIONS=NONE\ny\n";
     assert_eq!(check_multivariant(good), Vec::<String>::new());
     for (old, new) in [
         ("#EXTM3U\n", ""),
@@ -245,6 +246,9 @@ fn every_rule_of_multivariant_playlists_is_found() {
         ("LANGUAGE=\"deu\",", "LANGUAGE=\"deu\",DEFAULT=YES,"),
         ("GROUP-ID=\"a\",NAME=\"deu\"", "NAME=\"deu\""),
         ("NAME=\"deu\"", "NAME=\"deu"),
+        ("SUBTITLES=\"s\"", "SUBTITLES=\"a\""),
+        (",FORCED=NO,URI=\"z\"", ",FORCED=NO"),
+        ("GROUP-ID=\"a\",NAME=\"deu\"", "GROUP-ID=\"a\",FORCED=NO,NAME=\"deu\""),
     ] {
         let wrong = check_multivariant(&with(good, old, new));
         assert!(!wrong.is_empty(), "{old:?} -> {new:?}");

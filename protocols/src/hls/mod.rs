@@ -14,5 +14,5 @@ pub use packager::Packager;
 pub use playlist::{Links, Rendered, Variant, multivariant};
 pub use presentation::{Ask, PartState, Presentation, Reload, Summary};
 pub use segment::{
-    Cue, DateRange, Description, Event, Form, Init, Opening, Part, Rendition, Segment,
+    Content, Cue, DateRange, Description, Event, Form, Init, Opening, Part, Rendition, Segment,
 };

@@ -11,8 +11,12 @@
 //!   (RFC 8216bis 6.2.2).
 //! - EXT-X-INDEPENDENT-SEGMENTS is said as long as it is true of every segment that is listed.
 //! - The URIs of segments carry no query: a playlist is the same for all viewers.
+//! - Subtitles have no parts, in low-latency playlists either: a segment of them is some hundred bytes, and
+//!   is known when its last picture is shown (RFC 8216bis 4.4.3.7: EXT-X-PART-INF is for playlists with
+//!   parts).
 
 mod date;
+mod language;
 mod media;
 mod multivariant;
 mod rendered;

@@ -21,6 +21,7 @@ mod window;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::encrypt::Method;
 use super::playlist::{self, Rendered};
 use super::segment::{Description, Event, Form, Init, Part, Rendition, Segment, target_duration_s};
 
@@ -47,11 +48,18 @@ pub struct Settings {
     pub key: Option<KeyTag>,
 }
 
-/// What players are told of the encryption of segments (EXT-X-KEY, METHOD=AES-128). The
-/// initialisation vector is the media sequence number. Neither parts nor initialisation segments
-/// are encrypted, so there is no low latency with it.
+impl Settings {
+    pub(super) fn is_encrypted_by(&self, method: Method) -> bool {
+        self.key.as_ref().is_some_and(|key| key.method == method)
+    }
+}
+
+/// What players are told of the encryption of segments (EXT-X-KEY). Initialisation segments are
+/// never encrypted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyTag {
+    /// With [`Method::Aes128`] there is no low latency: parts are not encrypted.
+    pub method: Method,
     /// Where the key is, relative to the media playlist.
     pub uri: String,
 }
@@ -59,7 +67,7 @@ pub struct KeyTag {
 /// How a media playlist is asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Ask {
-    /// With parts, and all that goes with them. Does not count when segments are encrypted.
+    /// With parts, and all that goes with them. Does not count when whole segments are encrypted.
     pub low_latency: bool,
     /// Without the segments that the player knows (`_HLS_skip`). Counts only with `low_latency`.
     pub skip: bool,
@@ -158,7 +166,13 @@ impl Presentation {
     /// True when a player that starts now has something to play until the next reload.
     pub fn is_ready(&self, low_latency: bool) -> bool {
         let wanted = if low_latency || self.is_ended { 1 } else { READY_SEGMENTS };
-        self.windows.get(&self.main()).is_some_and(|window| window.held() >= wanted)
+        let held = self.windows.get(&self.main()).map_or(0, Window::held);
+        // Players look once which subtitles there are, and those of the first segment come behind it.
+        let is_there = |(rendition, window): (&Rendition, &Window)| {
+            !rendition.is_subtitles() || window.held() > 0
+        };
+        let is_settled = held > READY_SEGMENTS || self.is_ended;
+        held >= wanted && (is_settled || self.windows.iter().all(is_there))
     }
 
     /// The renditions that can be played, the main one first. One that has fallen behind the main
@@ -210,7 +224,8 @@ impl Presentation {
     pub fn playlist(&mut self, rendition: Rendition, ask: Ask) -> Option<Rendered> {
         let window = self.windows.get(&rendition)?;
         let target_s = self.target_duration_s.filter(|_| window.listed().len() > 0)?;
-        let low_latency = ask.low_latency && self.settings.key.is_none();
+        let has_parts = !self.settings.is_encrypted_by(Method::Aes128);
+        let low_latency = ask.low_latency && has_parts;
         let skip = match low_latency && ask.skip && !self.is_ended {
             true => window.skippable(playlist::skip_boundary(target_s)),
             false => 0,
@@ -221,6 +236,7 @@ impl Presentation {
         let reports = if low_latency { self.reports(rendition) } else { Vec::new() };
         let media = playlist::Media {
             settings: &self.settings,
+            rendition,
             target_s,
             window,
             is_ended: self.is_ended,
@@ -311,7 +327,10 @@ impl Presentation {
         let others = self.alive().filter(|(rendition, _)| *rendition != but);
         others
             .filter_map(|(rendition, window)| {
-                let (last_msn, last_part) = window.last_part()?;
+                let (last_msn, last_part) = match rendition.is_subtitles() {
+                    true => (window.newest_msn()?, None),
+                    false => window.last_part()?,
+                };
                 Some(playlist::Report { rendition, last_msn, last_part })
             })
             .collect()

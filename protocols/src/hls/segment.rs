@@ -16,14 +16,24 @@ pub enum Form {
     Fmp4,
 }
 
-/// One media playlist of a presentation: the main one (pictures with the first sound, or whatever there
-/// is), or a further audio track by itself.
+/// One media playlist of a presentation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Rendition {
-    /// The container.
+    /// The container of the presentation. Subtitles are text files beside either.
     pub form: Form,
-    /// 0: the main one. Otherwise the index of an audio track.
-    pub audio: u8,
+    /// What it carries.
+    pub content: Content,
+}
+
+/// What a rendition carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Content {
+    /// Pictures with the first sound, or whatever there is.
+    Main,
+    /// A further audio track by itself: its index, above 0.
+    Audio(u8),
+    /// Subtitles in WebVTT: their number, from 1.
+    Subtitles(u8),
 }
 
 /// What a decoder of fragmented MP4 must be given before segments (EXT-X-MAP).
@@ -112,8 +122,10 @@ pub struct Description {
     pub frame_rate: f64,
     /// Channels of the sound; 0 when unknown.
     pub channels: u8,
-    /// RFC 5646 or ISO 639-2 code of the sound; empty when unknown.
+    /// RFC 5646 or ISO 639-2 code of the sound or the subtitles; empty when unknown.
     pub language: String,
+    /// Subtitles that tell of sounds too.
+    pub is_for_hard_of_hearing: bool,
 }
 
 /// What is known of a segment when it is opened. Each field is what the [`Segment`] will say.
@@ -173,22 +185,6 @@ impl Segment {
 }
 
 impl Form {
-    /// The extension of segments and parts.
-    pub const fn extension(self) -> &'static str {
-        match self {
-            Self::Ts => "ts",
-            Self::Fmp4 => "m4s",
-        }
-    }
-
-    /// The media type of segments and parts.
-    pub const fn media_type(self) -> &'static str {
-        match self {
-            Self::Ts => "video/mp2t",
-            Self::Fmp4 => "video/mp4",
-        }
-    }
-
     const fn name(self) -> &'static str {
         match self {
             Self::Ts => "ts",
@@ -200,17 +196,58 @@ impl Form {
 impl Rendition {
     /// The main rendition of a form.
     pub const fn main(form: Form) -> Self {
-        Self { form, audio: 0 }
+        Self { form, content: Content::Main }
     }
 
-    /// The rendition of a name in a URL: `ts`, `fmp4`, `fmp4-audio1`.
+    /// The rendition of an audio track; the first one, 0, is in the main rendition.
+    pub const fn audio(form: Form, index: u8) -> Self {
+        match index {
+            0 => Self::main(form),
+            index => Self { form, content: Content::Audio(index) },
+        }
+    }
+
+    /// A rendition of subtitles, by its number from 1.
+    pub const fn subtitles(form: Form, number: u8) -> Self {
+        Self { form, content: Content::Subtitles(number) }
+    }
+
+    /// True for the main rendition of a form.
+    pub const fn is_main(self) -> bool {
+        matches!(self.content, Content::Main)
+    }
+
+    /// True for subtitles: they have segments, and no parts.
+    pub const fn is_subtitles(self) -> bool {
+        matches!(self.content, Content::Subtitles(_))
+    }
+
+    /// The extension of segments and parts.
+    pub const fn extension(self) -> &'static str {
+        match (self.content, self.form) {
+            (Content::Subtitles(_), _) => "vtt",
+            (_, Form::Ts) => "ts",
+            (_, Form::Fmp4) => "m4s",
+        }
+    }
+
+    /// The media type of segments and parts.
+    pub const fn media_type(self) -> &'static str {
+        match (self.content, self.form) {
+            (Content::Subtitles(_), _) => "text/vtt",
+            (_, Form::Ts) => "video/mp2t",
+            (_, Form::Fmp4) => "video/mp4",
+        }
+    }
+
+    /// The rendition of a name in a URL: `ts`, `fmp4`, `fmp4-audio1`, `ts-subtitles1`.
     pub fn parse(name: &str) -> Option<Self> {
-        let (form, audio) = match name.split_once("-audio") {
-            Some((form, audio)) => (form, audio.parse().ok().filter(|audio| *audio > 0)?),
-            None => (name, 0),
+        let (form, content) = match name.split_once('-') {
+            None => (name, Content::Main),
+            Some((form, content)) => (form, Content::parse(content)?),
         };
         let form = [Form::Ts, Form::Fmp4].into_iter().find(|known| known.name() == form)?;
-        let rendition = Self { form, audio };
+        let rendition = Self { form, content };
         // `fmp4-audio01` would be a second name of the same thing.
         (rendition.to_string() == name).then_some(rendition)
     }
@@ -218,9 +255,21 @@ impl Rendition {
 
 impl std::fmt::Display for Rendition {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.audio {
-            0 => f.write_str(self.form.name()),
-            audio => write!(f, "{}-audio{audio}", self.form.name()),
+        f.write_str(self.form.name())?;
+        match self.content {
+            Content::Main => Ok(()),
+            Content::Audio(index) => write!(f, "-audio{index}"),
+            Content::Subtitles(number) => write!(f, "-subtitles{number}"),
+        }
+    }
+}
+
+impl Content {
+    fn parse(name: &str) -> Option<Self> {
+        let number = |digits: &str| digits.parse().ok().filter(|number| *number > 0);
+        match name.strip_prefix("audio") {
+            Some(index) => number(index).map(Self::Audio),
+            None => number(name.strip_prefix("subtitles")?).map(Self::Subtitles),
         }
     }
 }
@@ -246,13 +295,20 @@ mod tests {
 
     #[test]
     fn a_rendition_has_one_name_in_urls() {
-        for (name, form, audio) in
-            [("ts", Form::Ts, 0), ("fmp4", Form::Fmp4, 0), ("fmp4-audio12", Form::Fmp4, 12)]
-        {
-            assert_eq!(Rendition::parse(name), Some(Rendition { form, audio }));
-            assert_eq!(Rendition { form, audio }.to_string(), name);
+        for (name, rendition) in [
+            ("ts", Rendition::main(Form::Ts)),
+            ("fmp4", Rendition::audio(Form::Fmp4, 0)),
+            ("fmp4-audio12", Rendition::audio(Form::Fmp4, 12)),
+            ("ts-subtitles1", Rendition::subtitles(Form::Ts, 1)),
+        ] {
+            assert_eq!(Rendition::parse(name), Some(rendition));
+            assert_eq!(rendition.to_string(), name);
         }
         for wrong in ["", "mp4", "TS", "ts-audio0", "ts-audio01", "ts-audio256", "fmp4-audio"] {
+            assert_eq!(Rendition::parse(wrong), None, "{wrong}");
+        }
+        for wrong in ["ts-", "ts-subtitles", "ts-subtitles0", "subtitles1", "ts-audio1-subtitles1"]
+        {
             assert_eq!(Rendition::parse(wrong), None, "{wrong}");
         }
     }

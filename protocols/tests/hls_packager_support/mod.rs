@@ -278,7 +278,7 @@ impl Made {
             Event::Described(rendition, description) => {
                 let last = self.descriptions.get(rendition).and_then(|all| all.last());
                 // A further sound may have been forgotten between.
-                let is_main = rendition.audio == 0;
+                let is_main = rendition.is_main();
                 assert!(!is_main || last != Some(description), "told twice");
             }
             Event::Init(rendition, init) => {

@@ -9,6 +9,7 @@ pub const VIDEO: u16 = 0x100;
 /// Something that no packager looks into.
 pub const SUBTITLES: u16 = 0x105;
 pub const CUES: u16 = 0x106;
+pub const TELETEXT: u16 = 0x107;
 const PMT: u16 = 0x20;
 const AVC: u8 = 0x1B;
 const PRIVATE: u8 = 0x06;
@@ -20,6 +21,8 @@ const PACKET_SIZE: usize = 188;
 pub struct Stream {
     bytes: Vec<u8>,
     counters: std::collections::BTreeMap<u16, u8>,
+    /// Languages, types and pages of the teletext descriptor; the PMT has none while it is empty.
+    pub teletext: Vec<u8>,
 }
 
 impl Stream {
@@ -32,6 +35,11 @@ impl Stream {
         for (stream_type, pid) in [(AVC, video), (PRIVATE, SUBTITLES), (SCTE35, CUES)] {
             let [high, low] = pid.to_be_bytes();
             pmt.extend([stream_type, 0xE0 | high, low, 0xF0, 0]);
+        }
+        if !self.teletext.is_empty() {
+            let ([high, low], size) = (TELETEXT.to_be_bytes(), self.teletext.len() as u8);
+            pmt.extend([PRIVATE, 0xE0 | high, low, 0xF0, size + 2, 0x56, size]);
+            pmt.extend_from_slice(&self.teletext);
         }
         self.payload(PMT, &section(&pmt, 0));
     }
@@ -55,6 +63,24 @@ impl Stream {
         let mut bytes = section_without_crc.to_vec();
         bytes.extend(crc(&bytes).to_be_bytes());
         self.payload(CUES, &[&[0], &bytes[..]].concat());
+    }
+
+    /// A PES packet of teletext, in whole packets.
+    pub fn teletext(&mut self, pes: &[u8]) {
+        for (index, part) in pes.chunks(PACKET_SIZE - 4).enumerate() {
+            self.header(TELETEXT, index == 0, false);
+            self.bytes.extend_from_slice(part);
+        }
+    }
+
+    /// A packet with a PCR and nothing else.
+    pub fn pcr(&mut self, pid: u16, ticks: i64) {
+        let counter = self.counters.get(&pid).map_or(0, |next| next.wrapping_sub(1) & 0x0F);
+        let [high, low] = pid.to_be_bytes();
+        let base = (ticks as u64 & 0x1_FFFF_FFFF) << 15 | 0x7E00;
+        self.bytes.extend([0x47, high, low, 0x20 | counter, 183, 0x10]);
+        self.bytes.extend_from_slice(&base.to_be_bytes()[2..]);
+        self.bytes.resize(self.bytes.len().next_multiple_of(PACKET_SIZE), 0xFF);
     }
 
     /// The packets since the last call.

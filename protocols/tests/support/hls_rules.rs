@@ -210,7 +210,13 @@ impl Checker {
 pub fn compare(at_ms: u64, one: &Playlist, other: &Playlist) -> Vec<Violation> {
     let mut found = Vec::new();
     let mut wrong = |what| found.push(Violation { at_ms, rule: "renditions", what });
-    if one.target_s != other.target_s || one.server_control != other.server_control {
+    // PART-HOLD-BACK is of those with parts.
+    let control = |playlist: &Playlist| {
+        let mut control = playlist.server_control.clone().unwrap_or_default();
+        control.remove("PART-HOLD-BACK");
+        control
+    };
+    if one.target_s != other.target_s || control(one) != control(other) {
         wrong("target duration or server control differ".to_owned());
     }
     for segment in &one.segments {
@@ -228,10 +234,13 @@ pub fn compare(at_ms: u64, one: &Playlist, other: &Playlist) -> Vec<Violation> {
 fn check_version(playlist: &Playlist, wrong: &mut impl FnMut(&'static str, String)) {
     let has_map = playlist.segments.iter().any(|segment| segment.map.is_some());
     let has_gap = playlist.segments.iter().any(|segment| segment.is_gap);
+    let keys = playlist.segments.iter().filter_map(|segment| segment.key.as_ref());
+    let has_key_format = keys.into_iter().any(|key| key.contains_key("KEYFORMAT"));
     let needed = match (playlist.skipped.is_some(), has_gap, has_map) {
         (true, ..) => 9,
         (_, true, _) => 8,
         (.., true) => 6,
+        _ if has_key_format => 5,
         _ => 3,
     };
     if playlist.version != Some(needed) {

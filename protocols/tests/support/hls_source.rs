@@ -48,7 +48,7 @@ impl Source {
 
     pub fn renditions(&self) -> impl Iterator<Item = Rendition> + use<> {
         let form = self.form;
-        (0..=self.sounds).map(move |audio| Rendition { form, audio })
+        (0..=self.sounds).map(move |audio| Rendition::audio(form, audio))
     }
 
     /// Another source, after a pause; its segments need another initialisation.
@@ -93,7 +93,7 @@ impl Source {
         let Opening { msn, started_us, is_discontinuity, discontinuities, init } = opening;
         let date_ranges = std::mem::take(&mut self.cues);
         for rendition in self.renditions() {
-            let date_ranges = if rendition.audio == 0 { date_ranges.clone() } else { Vec::new() };
+            let date_ranges = if rendition.is_main() { date_ranges.clone() } else { Vec::new() };
             let segment = Segment {
                 msn,
                 duration,
@@ -125,7 +125,9 @@ impl Source {
         self.init += 1;
         for rendition in self.renditions() {
             let description = Description {
-                codecs: vec![["avc1.64001f", "mp4a.40.2"][usize::from(rendition.audio > 0)].into()],
+                codecs: vec![
+                    ["avc1.64001f", "mp4a.40.2"][usize::from(!rendition.is_main())].into(),
+                ],
                 ..Description::default()
             };
             events.push(Event::Described(rendition, Arc::new(description)));

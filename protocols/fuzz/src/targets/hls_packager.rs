@@ -2,12 +2,13 @@
 //!
 //! Byte 0: bit 0 fragmented MP4, bit 1 small limits, bit 2 the rest is a transport stream: byte 1 the
 //! number of packets in a block, byte 2 every how many blocks there is an entry point. Otherwise
-//! steps of three bytes.
+//! steps of three bytes. Bit 3 encrypts samples.
 
 use bytes::Bytes;
 use corelay_codecs::{
     AccessUnit, CodecId, FlvBody, Timestamp, TrackId, TrackKind, TsBlock, UnitKind,
 };
+use corelay_protocols::hls::encrypt::SampleKey;
 use corelay_protocols::hls::packager::Settings;
 use corelay_protocols::hls::{Event, Form, Opening, Packager, Rendition};
 
@@ -25,7 +26,8 @@ pub fn run(data: &[u8]) {
         },
     };
     let form = if flags & 1 == 0 { Form::Ts } else { Form::Fmp4 };
-    let settings = Settings { form, ..limits };
+    let sample_key = (flags & 8 != 0).then_some(SampleKey { key: [1; 16], vector: [2; 16] });
+    let settings = Settings { form, sample_key, ..limits };
     let mut made =
         Made { packager: Packager::new(settings.clone(), 7), settings, rows: Vec::new() };
     match flags & 4 {
@@ -121,7 +123,7 @@ impl Row {
                 assert_eq!(opening.init, (self.inits > 0).then_some(self.inits));
                 if let Some((msn, discontinuities)) = self.last {
                     assert!(opening.msn > msn && opening.discontinuities >= discontinuities);
-                    let is_main = self.rendition.audio == 0;
+                    let is_main = self.rendition.is_main();
                     assert!(!is_main || opening.msn == msn + 1, "without a gap");
                     let counted = discontinuities + u64::from(opening.is_discontinuity);
                     assert!(!is_main || opening.discontinuities == counted);

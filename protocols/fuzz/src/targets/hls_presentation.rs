@@ -1,12 +1,13 @@
 //! A presentation, fed with anything.
 //!
 //! Byte 0: bit 0 chooses the form, bit 1 adds a sound, bit 2 chooses events without sense, bit 3
-//! encryption. Then one byte per step, see `Step`; without sense, four.
+//! encryption, bit 4 that of samples. Then one byte per step, see `Step`; without sense, four.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use corelay_codecs::Chunk;
+use corelay_protocols::hls::encrypt::Method;
 use corelay_protocols::hls::presentation::{KeyTag, Settings};
 use corelay_protocols::hls::{
     Ask, Cue, DateRange, Event, Form, Init, Opening, Part, PartState, Presentation, Reload,
@@ -25,7 +26,11 @@ use hls_source::Source;
 pub fn run(data: &[u8]) {
     let [mode, steps @ ..] = data else { return };
     let form = if mode & 1 == 0 { Form::Ts } else { Form::Fmp4 };
-    let key = (mode & 8 != 0).then(|| KeyTag { uri: "key1".to_owned() });
+    let method = match mode & 16 {
+        0 => Method::Aes128,
+        _ => Method::SampleAes { vector: [*mode; 16] },
+    };
+    let key = (mode & 8 != 0).then(|| KeyTag { method, uri: "key1".to_owned() });
     let settings = Settings { form, segment_ms: 2000, part_ms: 500, window: 3, spare: 3, key };
     let presentation = Presentation::new(Arc::new(settings));
     let steps = steps.get(..STEPS_MAX).unwrap_or(steps);
@@ -113,7 +118,7 @@ fn run_nonsense(form: Form, mut presentation: Presentation, steps: &[u8]) {
     for step in steps.chunks_exact(4) {
         let [kind, msn, value, more] = [0, 1, 2, 3].map(|at| step.get(at).copied().unwrap_or(0));
         presentation.apply(&nonsense(form, kind, msn, value, more));
-        let rendition = Rendition { form, audio: value & 1 };
+        let rendition = rendition_of(form, value);
         for (low_latency, skip) in ASKS {
             if let Some(rendered) = presentation.playlist(rendition, Ask { low_latency, skip }) {
                 let text = std::str::from_utf8(rendered.text()).expect("a playlist is UTF-8");
@@ -128,8 +133,17 @@ fn run_nonsense(form: Form, mut presentation: Presentation, steps: &[u8]) {
     }
 }
 
+/// The main one, a sound, or subtitles.
+fn rendition_of(form: Form, value: u8) -> Rendition {
+    match value & 3 {
+        0 | 2 => Rendition::main(form),
+        1 => Rendition::audio(form, 1),
+        _ => Rendition::subtitles(form, 1),
+    }
+}
+
 fn nonsense(form: Form, kind: u8, msn: u8, value: u8, more: u8) -> Event {
-    let rendition = Rendition { form, audio: kind >> 3 & 1 };
+    let rendition = rendition_of(form, kind >> 3);
     let part = |index: u8| {
         let chunk = Chunk::from(vec![0; usize::from(more)]);
         let duration = signed(value);

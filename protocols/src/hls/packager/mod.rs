@@ -7,6 +7,8 @@
 //! | access units | muxed once (`units`) | muxed once, payloads are not copied (`fmp4`) |
 //! | a transport stream | its own packets, whole (`transport`) | demux it first |
 //!
+//! Subtitles of a transport stream are read beside, in both forms (`subtitles`).
+//!
 //! Cuts
 //! - The *main track* is the first video track, or the first sound of a stream without pictures. A
 //!   segment begins at one of its entry points, as soon as the segment before is `segment_ms` long;
@@ -38,12 +40,14 @@ mod fmp4;
 mod lead;
 mod settings;
 mod shelf;
+mod subtitles;
 mod tracks;
 mod transport;
 mod units;
 mod wall;
 
 use bytes::Bytes;
+use corelay_codecs::container::mpegts::psi::Program;
 use corelay_codecs::{AccessUnit, CodecId, TrackId, TsBlock};
 
 use super::segment::{Event, Form};
@@ -98,9 +102,10 @@ impl Packager {
         }
     }
 
-    /// Takes packets of a transport stream, for [`Form::Ts`] only; another form ignores them. A block
-    /// with an `entry_point` begins with the packet at which viewers may start, and `tables` are the
-    /// PAT and PMT packets that are put in front of it.
+    /// Takes packets of a transport stream, for [`Form::Ts`] without a
+    /// [`sample_key`](Settings::sample_key); they are ignored otherwise. A block with an `entry_point`
+    /// begins with the packet at which viewers may start, and `tables` are the PAT and PMT packets that
+    /// are put in front of it.
     pub fn push_packets(
         &mut self,
         block: &TsBlock,
@@ -108,12 +113,26 @@ impl Packager {
         entry_point: bool,
         received_us: u64,
     ) {
-        if self.settings.form != Form::Ts {
+        if self.settings.form != Form::Ts || self.settings.sample_key.is_some() {
             return;
         }
         self.choose(true);
         if let Some(Packer::Transport(packer)) = &mut self.packer {
             packer.push(block, tables, entry_point, received_us, &mut self.shelf);
+        }
+    }
+
+    /// Takes the packets of a transport stream whose units are pushed, for what is not in these: subtitles.
+    /// `program` is the one that the units are of, and `place` puts its times, of 33 bits, onto their
+    /// timeline. For [`Form::Fmp4`] only, whose segments have that timeline; another form ignores them.
+    pub fn push_beside(
+        &mut self,
+        block: &TsBlock,
+        program: &Program,
+        place: impl Fn(u64) -> Option<i64>,
+    ) {
+        if self.settings.form == Form::Fmp4 {
+            self.shelf.read_subtitles(Form::Fmp4, block, program, place);
         }
     }
 
@@ -132,6 +151,7 @@ impl Packager {
             None => {}
         }
         self.shelf.break_off();
+        self.shelf.forget_subtitles();
     }
 
     /// The next event.

@@ -1,5 +1,6 @@
 //! What can be set of a packager, and what it counts.
 
+use crate::hls::encrypt::SampleKey;
 use crate::hls::segment::{Form, longest_segment, target_duration_s};
 
 /// Where a packager cuts, and what it writes.
@@ -28,6 +29,9 @@ pub struct Settings {
     /// Data messages of a stream of access units become timed metadata (ID3). A transport stream
     /// then announces them from its beginning.
     pub timed_metadata: bool,
+    /// Encrypts every frame (METHOD=SAMPLE-AES). Codecs without a form of that are left out, and so are
+    /// the packets of a transport stream: take access units out of it.
+    pub sample_key: Option<SampleKey>,
 }
 
 impl Default for Settings {
@@ -42,6 +46,7 @@ impl Default for Settings {
             pcr_interval_ms: 40,
             tables_interval_ms: 500,
             timed_metadata: true,
+            sample_key: None,
         }
     }
 }

@@ -1,16 +1,21 @@
 //! The open segment of every rendition, and what is told of it.
 //!
-//! All renditions are cut together: their segments of one number begin and end at the same time.
+//! All renditions are cut together: their segments of one number begin and end at the same time. Those of
+//! subtitles are told later.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use corelay_codecs::Chunk;
+use corelay_codecs::container::mpegts::psi::Program;
+use corelay_codecs::{Chunk, TsBlock};
 
 use super::settings::{Settings, Stats};
+use super::subtitles::{self, Ended, Subtitles};
 use super::wall::Wall;
-use crate::hls::segment::{DateRange, Description, Event, Init, Opening, Part, Rendition, Segment};
+use crate::hls::segment::{
+    DateRange, Description, Event, Form, Init, Opening, Part, Rendition, Segment,
+};
 
 /// Numbers parts and segments and makes their events.
 #[derive(Debug)]
@@ -25,6 +30,10 @@ pub(super) struct Shelf {
     /// The next segment does not continue the one before.
     is_broken: bool,
     pub(super) wall: Wall,
+    /// From decoding to presentation of the open segment's first picture.
+    pub(super) ahead: i64,
+    /// `None` for a stream without.
+    subtitles: Option<Box<Subtitles>>,
     part_max: i64,
     /// Of the first segment, which fixes the target duration.
     first_duration: Option<i64>,
@@ -66,6 +75,8 @@ impl Shelf {
             inits: first_msn as u32,
             is_broken: false,
             wall: Wall::default(),
+            ahead: 0,
+            subtitles: None,
             part_max: i64::from(settings.part_ms.max(1)) * 90,
             first_duration: None,
             stats: Stats::default(),
@@ -123,6 +134,31 @@ impl Shelf {
     /// The next segment does not continue what was before it.
     pub(super) fn break_off(&mut self) {
         self.is_broken = true;
+        if let Some(subtitles) = &mut self.subtitles {
+            subtitles.break_off(&mut self.events);
+        }
+    }
+
+    /// Reads the subtitles of a program out of its packets. `place` puts their times onto the timeline of
+    /// the segments.
+    pub(super) fn read_subtitles(
+        &mut self,
+        form: Form,
+        block: &TsBlock,
+        program: &Program,
+        place: impl Fn(u64) -> Option<i64>,
+    ) {
+        if self.subtitles.is_none() && !subtitles::are_in(program) {
+            return;
+        }
+        let new = || Box::new(Subtitles::new(form, self.part_max));
+        let subtitles = self.subtitles.get_or_insert_with(new);
+        subtitles.push(block, program, place, &mut self.events);
+    }
+
+    /// Another source follows; no segment is open.
+    pub(super) fn forget_subtitles(&mut self) {
+        self.subtitles = None;
     }
 
     /// A segment of all renditions begins. Further renditions were described before; the main one
@@ -186,7 +222,7 @@ impl Shelf {
             let part = Arc::new(Part {
                 msn: open.msn,
                 index: row.parts.len() as u32,
-                is_independent: open.is_part_independent || rendition.audio > 0,
+                is_independent: open.is_part_independent || !rendition.is_main(),
                 duration,
                 chunk,
             });
@@ -203,6 +239,7 @@ impl Shelf {
         self.stats.segments += 1;
         let duration = end.saturating_sub(open.begin).max(0);
         self.first_duration.get_or_insert(duration);
+        self.end_subtitles(&open, duration, end);
         for row in &mut self.rows {
             let segment = Segment {
                 msn: open.msn,
@@ -223,6 +260,19 @@ impl Shelf {
         if let Some(open) = &mut self.open {
             open.date_ranges.push(date_range);
         }
+    }
+
+    fn end_subtitles(&mut self, open: &Open, duration: i64, end: i64) {
+        let Some(subtitles) = &mut self.subtitles else { return };
+        let Open { msn, begin, started_us, is_discontinuity, .. } = *open;
+        let discontinuities = self.discontinuities;
+        let ended = Ended {
+            opening: Opening { msn, started_us, is_discontinuity, discontinuities, init: None },
+            duration,
+            begin: begin.saturating_add(self.ahead),
+            end: end.saturating_add(self.ahead),
+        };
+        subtitles.end_segment(ended, &mut self.events);
     }
 
     fn row(&mut self, rendition: Rendition) -> &mut Row {

@@ -1,7 +1,8 @@
 //! The packets of a transport stream into segments, untouched.
 //!
 //! A part is a list of the stream's own blocks, cut where a picture's first packet is; PAT and PMT
-//! stand in front of each segment, as they were last. What other PIDs carry lies where it lay: a
+//! stand in front of each segment, as they were last but for the order of the rows: some players take
+//! the first one for the program. What other PIDs carry lies where it lay: a
 //! packet of sound may begin in one segment and end in the next.
 //!
 //! Times are the stream's own. Where they jump, at the next entry point behind other tracks, and
@@ -10,6 +11,7 @@
 use bytes::Bytes;
 use corelay_codecs::container::mpegts::PACKET_SIZE;
 use corelay_codecs::container::mpegts::outline::{self, Outline};
+use corelay_codecs::container::mpegts::psi::programs_first;
 use corelay_codecs::scte35::SpliceInfo;
 use corelay_codecs::{Chunk, TsBlock};
 
@@ -34,8 +36,6 @@ pub(super) struct TransportPacker {
     tables: Bytes,
     /// Newest decoding time of the main track.
     last_dts: Option<i64>,
-    /// From decoding to presentation of the open segment's first picture.
-    ahead: i64,
     /// A jump of the clock was announced: that of the decoding times follows.
     is_jump_near: bool,
     /// The tracks are others than those of the open segment.
@@ -62,7 +62,6 @@ impl TransportPacker {
             part: Chunk::default(),
             tables: Bytes::new(),
             last_dts: None,
-            ahead: 0,
             is_jump_near: false,
             has_other_tracks: false,
             bytes_max: settings.segment_bytes_max,
@@ -78,7 +77,7 @@ impl TransportPacker {
         shelf: &mut Shelf,
     ) {
         if !tables.is_empty() {
-            self.tables = tables.clone();
+            self.tables = programs_first(tables).map_or_else(|| tables.clone(), Bytes::from);
         }
         if is_entry && self.outline.program().is_none() {
             // The tables in front of the first entry point may be the only ones for a while.
@@ -98,6 +97,9 @@ impl TransportPacker {
                 shelf.stats.oversized += 1;
                 self.break_off(self.cutter.end(), shelf);
             }
+        }
+        if let Some(program) = self.outline.program() {
+            shelf.read_subtitles(MAIN.form, block, program, |time| self.outline.unwrap(time));
         }
     }
 
@@ -192,7 +194,7 @@ impl TransportPacker {
         shelf: &mut Shelf,
     ) {
         (self.is_jump_near, self.has_other_tracks) = (false, false);
-        self.ahead = pts - time;
+        shelf.ahead = pts - time;
         input.at = at;
         self.part.push(self.tables.clone());
         shelf.begin(MAIN, time, input.received_us, is_independent);
@@ -227,7 +229,7 @@ impl TransportPacker {
         for cue in message.cues() {
             let at = cue.pts.and_then(|time| self.outline.unwrap(time)).or(pts);
             let Some(at) = at.filter(|_| self.cutter.is_open()) else { continue };
-            let at_us = shelf.wall.at(at.saturating_sub(self.ahead));
+            let at_us = shelf.wall.at(at.saturating_sub(shelf.ahead));
             if let Some(date_range) = self.breaks.date_range(&cue, section, at_us) {
                 shelf.date_range(date_range);
             }

@@ -3,7 +3,7 @@
 //! The multiplex goes on over all segments: its continuity counters, clock and versions know nothing
 //! of cuts. Each segment begins with the tables: they stand in front of a random-access picture by
 //! themselves, and are repeated where a segment begins with anything else. Data messages become timed
-//! metadata.
+//! metadata. With a key, frames are encrypted before they are muxed.
 
 use corelay_codecs::container::mpegts::mux::{self, Muxer, Signalling};
 use corelay_codecs::{AccessUnit, CodecId, TrackId, TrackKind, UnitKind, id3};
@@ -15,12 +15,15 @@ use super::lead::Lead;
 use super::settings::Settings;
 use super::shelf::Shelf;
 use super::tracks::{Learned, Tracks};
+use crate::hls::encrypt::TransportCipher;
 use crate::hls::segment::{Form, Rendition};
 
 /// Packs the units of one stream.
 #[derive(Debug)]
 pub(super) struct UnitPacker {
     muxer: Muxer,
+    signalling: Signalling,
+    cipher: Option<TransportCipher>,
     blocks: Blocks,
     lead: Lead,
     tracks: Tracks,
@@ -39,17 +42,23 @@ pub(super) struct UnitPacker {
 
 impl UnitPacker {
     pub(super) fn new(settings: &Settings, first_duration: Option<i64>) -> Self {
+        let signalling = match settings.sample_key {
+            Some(_) => Signalling::SampleAes,
+            None => Signalling::Atsc,
+        };
         let muxer = Muxer::new(mux::Settings {
             service_name: settings.service_name.clone(),
             pcr_interval_ms: settings.pcr_interval_ms,
             tables_interval_ms: settings.tables_interval_ms,
             sdt_interval_ms: settings.tables_interval_ms.max(1_000),
-            signalling: Signalling::Atsc,
+            signalling,
             timed_metadata: settings.timed_metadata,
             ..mux::Settings::default()
         });
         Self {
             muxer,
+            signalling,
+            cipher: settings.sample_key.as_ref().map(TransportCipher::new),
             blocks: Blocks::default(),
             lead: Lead::new(settings, first_duration),
             tracks: Tracks::default(),
@@ -79,7 +88,7 @@ impl UnitPacker {
         }
         match unit.kind {
             UnitKind::Frame { .. } if self.carried.contains(&unit.track) => {
-                self.frame(unit, is_entry, received_us, shelf);
+                self.encrypted_frame(unit, is_entry, received_us, shelf);
             }
             UnitKind::Frame { .. } => shelf.stats.frames_left_out += 1,
             UnitKind::Config | UnitKind::EndOfSequence => {
@@ -123,7 +132,7 @@ impl UnitPacker {
     fn track_changed(&mut self, unit: &AccessUnit) {
         let was_carried = self.carried.contains(&unit.track);
         self.carried.retain(|id| *id != unit.track);
-        let is_carried = is_carried(unit);
+        let is_carried = is_carried(unit, self.signalling);
         if is_carried {
             self.carried.push(unit.track);
         }
@@ -131,6 +140,23 @@ impl UnitPacker {
         let is_young = self.lead.last().saturating_sub(self.begun_at) < YOUNG_TICKS;
         if self.lead.is_open() && (was_carried || is_carried && !is_young) {
             self.must_break = true;
+        }
+    }
+
+    fn encrypted_frame(
+        &mut self,
+        unit: &AccessUnit,
+        is_entry: bool,
+        received_us: u64,
+        shelf: &mut Shelf,
+    ) {
+        let Some(cipher) = &self.cipher else {
+            return self.frame(unit, is_entry, received_us, shelf);
+        };
+        let track = self.tracks.get(unit.track);
+        match track.and_then(|track| cipher.encrypt(unit, &track.config)) {
+            Some(unit) => self.frame(&unit, is_entry, received_us, shelf),
+            None => shelf.stats.frames_left_out += 1,
         }
     }
 
@@ -265,8 +291,8 @@ fn is_sound(unit: &AccessUnit) -> bool {
 
 /// True when a transport stream can carry the track, as a multiplex says that is given this unit
 /// alone: a configuration record, or a frame of a codec without one.
-fn is_carried(unit: &AccessUnit) -> bool {
-    let mut muxer = Muxer::new(mux::Settings::default());
+fn is_carried(unit: &AccessUnit, signalling: Signalling) -> bool {
+    let mut muxer = Muxer::new(mux::Settings { signalling, ..mux::Settings::default() });
     muxer.write(unit, &mut Vec::new());
     muxer.tracks().any(|track| track.carriage.is_ok())
 }

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
+use super::super::encrypt::Method;
 use super::super::presentation::{KeyTag, Settings, Window, ticks};
 use super::super::segment::{Cue, DateRange, Opening, Part, Rendition, Segment, longest_segment};
 use super::date::Date;
@@ -10,6 +11,7 @@ use super::date::Date;
 /// All that a media playlist says.
 pub(in super::super) struct Media<'a> {
     pub(in super::super) settings: &'a Settings,
+    pub(in super::super) rendition: Rendition,
     /// EXT-X-TARGETDURATION.
     pub(in super::super) target_s: u32,
     /// Has at least one segment.
@@ -42,7 +44,7 @@ impl Media<'_> {
         text.0
     }
 
-    /// The playlist with parts. Leaves `skip` segments out.
+    /// The playlist with parts, for those that have some. Leaves `skip` segments out.
     pub(in super::super) fn render_low_latency(&self, skip: usize) -> String {
         let mut text = Text::new((self.window.listed().len() + 6) * SEGMENT_BYTES);
         self.write_head(&mut text, skip);
@@ -51,8 +53,12 @@ impl Media<'_> {
         if skip > 0 {
             text.line(format_args!("#EXT-X-SKIP:SKIPPED-SEGMENTS={skip}"));
         }
-        self.write_segments(&mut text, skip, Some(self.first_with_parts()));
-        self.write_open(&mut text);
+        if self.rendition.is_subtitles() {
+            self.write_segments(&mut text, skip, None);
+        } else {
+            self.write_segments(&mut text, skip, Some(self.first_with_parts()));
+            self.write_open(&mut text);
+        }
         self.write_end(&mut text);
         for report in self.reports {
             text.report(report);
@@ -62,23 +68,38 @@ impl Media<'_> {
 
     fn write_head(&self, text: &mut Text, skip: usize) {
         text.line(format_args!("#EXTM3U"));
-        // RFC 8216bis 8: decimal durations, EXT-X-MAP, EXT-X-GAP, EXT-X-SKIP; no higher than what is used.
+        // RFC 8216bis 8: decimal durations, KEYFORMAT, EXT-X-MAP, EXT-X-GAP, EXT-X-SKIP; no higher than
+        // what is used.
         let has_map = self.window.listed().any(|segment| segment.init.is_some());
         let has_gap = self.window.listed().any(Segment::is_empty);
         let version = match (skip > 0, has_gap, has_map) {
             (true, ..) => 9,
             (false, true, _) => 8,
             (false, false, true) => 6,
+            (false, false, false) if self.key().is_some_and(has_format) => 5,
             (false, false, false) => 3,
         };
         text.line(format_args!("#EXT-X-VERSION:{version}"));
         text.line(format_args!("#EXT-X-TARGETDURATION:{}", self.target_s));
     }
 
+    /// How the segments are encrypted. Subtitles have no samples that could be.
+    fn key(&self) -> Option<&KeyTag> {
+        let key = self.settings.key.as_ref();
+        key.filter(|key| !self.rendition.is_subtitles() || key.method == Method::Aes128)
+    }
+
     fn write_control(&self, text: &mut Text) {
         let part_target = Seconds(part_ticks(self.settings));
         let hold_back_s = u64::from(self.target_s) * 3;
         let skip_until_s = skip_until_s(self.target_s);
+        if self.rendition.is_subtitles() {
+            text.line(format_args!(
+                "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,CAN-SKIP-UNTIL={skip_until_s}.0,\
+                 HOLD-BACK={hold_back_s}.0"
+            ));
+            return;
+        }
         let part_hold_back = Seconds(part_target.0 * PART_HOLD_BACK);
         text.line(format_args!(
             "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,CAN-SKIP-UNTIL={skip_until_s}.0,\
@@ -92,7 +113,8 @@ impl Media<'_> {
         let Some(first) = listed.clone().next() else { return };
         text.line(format_args!("#EXT-X-MEDIA-SEQUENCE:{}", first.msn));
         let before = first.discontinuities.saturating_sub(u64::from(first.is_discontinuity));
-        let open = self.window.open_segment().filter(|_| low_latency);
+        let has_parts = low_latency && !self.rendition.is_subtitles();
+        let open = self.window.open_segment().filter(|_| has_parts);
         let has_discontinuity = listed.clone().any(|segment| segment.is_discontinuity)
             || open.is_some_and(|open| open.opening.is_discontinuity);
         if before > 0 || has_discontinuity {
@@ -113,20 +135,20 @@ impl Media<'_> {
         for range in self.window.ranges_before(first_msn) {
             text.date_range(range);
         }
-        let (mut init, mut key) = (None, self.settings.key.as_ref());
+        let (mut init, mut key) = (None, self.key());
         for segment in listed {
             let is_other_init = init.is_some() && segment.init.is_some() && segment.init != init;
-            if is_other_init && self.settings.key.is_some() {
-                // A key applies to the EXT-X-MAP tags behind it too (RFC 8216bis 4.4.4.4).
+            if is_other_init && self.settings.is_encrypted_by(Method::Aes128) {
+                // The key would apply to the EXT-X-MAP tags behind it too (RFC 8216bis 4.4.4.4).
                 text.line(format_args!("#EXT-X-KEY:METHOD=NONE"));
-                key = self.settings.key.as_ref();
+                key = self.key();
             }
             text.opening(&opening(segment), &mut init);
             if let Some(key) = key.take() {
                 text.key(key);
             }
             if parts_from.is_some_and(|from| segment.msn >= from) {
-                segment.parts.iter().for_each(|part| text.part(part, self.settings));
+                segment.parts.iter().for_each(|part| self.write_part(text, part));
             }
             for range in self.window.ranges_of(segment.msn) {
                 text.date_range(range);
@@ -140,8 +162,7 @@ impl Media<'_> {
                 // A further sound that is silent for a time (RFC 8216bis 4.4.4.7).
                 text.line(format_args!("#EXT-X-GAP"));
             }
-            let extension = self.settings.form.extension();
-            text.line(format_args!("{}.{extension}", segment.msn));
+            text.line(format_args!("{}.{}", segment.msn, self.rendition.extension()));
         }
     }
 
@@ -150,14 +171,24 @@ impl Media<'_> {
         if let Some(open) = self.window.open_segment().filter(|open| !open.parts.is_empty()) {
             let mut init = self.window.listed().next_back().and_then(|segment| segment.init);
             text.opening(&open.opening, &mut init);
-            open.parts.iter().for_each(|part| text.part(part, self.settings));
+            open.parts.iter().for_each(|part| self.write_part(text, part));
         }
         if let Some((msn, index)) = self.window.next_part().filter(|_| !self.is_ended) {
-            let extension = self.settings.form.extension();
+            let extension = self.rendition.extension();
             text.line(format_args!(
                 "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"{msn}.{index}.{extension}\""
             ));
         }
+    }
+
+    fn write_part(&self, text: &mut Text, part: &Part) {
+        let duration = Seconds(part.duration.clamp(0, part_ticks(self.settings)));
+        let (msn, index) = (part.msn, part.index);
+        let extension = self.rendition.extension();
+        let independent = if part.is_independent { ",INDEPENDENT=YES" } else { "" };
+        text.line(format_args!(
+            "#EXT-X-PART:DURATION={duration},URI=\"{msn}.{index}.{extension}\"{independent}"
+        ));
     }
 
     fn write_end(&self, text: &mut Text) {
@@ -213,17 +244,16 @@ impl Text {
 
     fn key(&mut self, key: &KeyTag) {
         let uri = plain(&key.uri);
-        self.line(format_args!("#EXT-X-KEY:METHOD=AES-128,URI=\"{uri}\""));
-    }
-
-    fn part(&mut self, part: &Part, settings: &Settings) {
-        let duration = Seconds(part.duration.clamp(0, part_ticks(settings)));
-        let (msn, index) = (part.msn, part.index);
-        let extension = settings.form.extension();
-        let independent = if part.is_independent { ",INDEPENDENT=YES" } else { "" };
-        self.line(format_args!(
-            "#EXT-X-PART:DURATION={duration},URI=\"{msn}.{index}.{extension}\"{independent}"
-        ));
+        match key.method {
+            Method::Aes128 => self.line(format_args!("#EXT-X-KEY:METHOD=AES-128,URI=\"{uri}\"")),
+            Method::SampleAes { vector } => {
+                let vector = u128::from_be_bytes(vector);
+                self.line(format_args!(
+                    "#EXT-X-KEY:METHOD=SAMPLE-AES,URI=\"{uri}\",IV=0x{vector:032X},\
+                     KEYFORMAT=\"identity\""
+                ));
+            }
+        }
     }
 
     fn date_range(&mut self, range: &DateRange) {
@@ -260,6 +290,11 @@ impl Text {
         }
         self.0.push('\n');
     }
+}
+
+/// The tag says KEYFORMAT, whose only value here is its default.
+fn has_format(key: &KeyTag) -> bool {
+    matches!(key.method, Method::SampleAes { .. })
 }
 
 /// What may stand in a quoted string (RFC 8216 4.2).

@@ -3,7 +3,8 @@
 use std::fmt::{self, Write};
 
 use super::super::presentation::{Bandwidth, Row, Summary};
-use super::super::segment::{Description, Rendition};
+use super::super::segment::{Content, Description, Rendition};
+use super::language::{Language, language};
 
 /// One stream of a multivariant playlist.
 #[derive(Clone, Copy, Debug)]
@@ -29,7 +30,7 @@ pub struct Links<'a> {
 /// played yet are left out.
 ///
 /// Nothing is said of captions, which may be inside the pictures: players look for themselves. The first
-/// sound of a stream is inside its main rendition; further ones are EXT-X-MEDIA
+/// sound of a stream is inside its main rendition; further ones, and subtitles, are EXT-X-MEDIA
 /// renditions.
 pub fn multivariant(variants: &[Variant<'_>], links: &Links<'_>) -> String {
     let mut streams: Vec<_> = variants.iter().filter_map(Stream::new).collect();
@@ -40,7 +41,8 @@ pub fn multivariant(variants: &[Variant<'_>], links: &Links<'_>) -> String {
         text.push_str("#EXT-X-VERSION:4\n");
     }
     for (index, stream) in streams.iter().enumerate() {
-        stream.write_group(&mut text, index, links);
+        stream.write_sounds(&mut text, index, links);
+        stream.write_subtitles(&mut text, index, links);
     }
     for (index, stream) in streams.iter().enumerate() {
         stream.write(&mut text, index, links);
@@ -53,30 +55,36 @@ struct Stream<'a> {
     name: &'a str,
     main: &'a Row,
     sounds: &'a [Row],
-    /// Of the main rendition and the heaviest sound that may go with it.
+    subtitles: &'a [Row],
+    /// Of the main rendition and the heaviest sound and subtitles that may go with it.
     bandwidth: Bandwidth,
 }
 
 impl<'a> Stream<'a> {
     fn new(variant: &Variant<'a>) -> Option<Self> {
-        let (main, sounds) = variant.summary.renditions.split_first()?;
-        if main.rendition.audio != 0 {
+        let (main, others) = variant.summary.renditions.split_first()?;
+        if !main.rendition.is_main() {
             return None;
         }
+        let is_sound = |row: &Row| matches!(row.rendition.content, Content::Audio(_));
+        // They are in the order of their contents.
+        let (sounds, subtitles) = others.split_at(others.partition_point(is_sound));
         let most = |of: fn(&Bandwidth) -> u64| {
-            let sounds = sounds.iter().map(|sound| of(&sound.bandwidth));
-            of(&main.bandwidth).saturating_add(sounds.max().unwrap_or_default())
+            let heaviest = |rows: &[Row]| rows.iter().map(|row| of(&row.bandwidth)).max();
+            let added =
+                heaviest(sounds).unwrap_or_default() + heaviest(subtitles).unwrap_or_default();
+            of(&main.bandwidth).saturating_add(added)
         };
         let bandwidth = Bandwidth { peak: most(|one| one.peak), average: most(|one| one.average) };
-        Some(Self { name: variant.name, main, sounds, bandwidth })
+        Some(Self { name: variant.name, main, sounds, subtitles, bandwidth })
     }
 
     fn has_group(&self) -> bool {
-        !self.sounds.is_empty()
+        !self.sounds.is_empty() || !self.subtitles.is_empty()
     }
 
-    fn write_group(&self, text: &mut String, index: usize, links: &Links<'_>) {
-        if !self.has_group() {
+    fn write_sounds(&self, text: &mut String, index: usize, links: &Links<'_>) {
+        if self.sounds.is_empty() {
             return;
         }
         let mut names = Vec::new();
@@ -84,10 +92,10 @@ impl<'a> Stream<'a> {
         let rows = std::iter::once(self.main).chain(self.sounds);
         for (number, row) in rows.enumerate() {
             let description = &*row.description;
-            let language = language(description);
+            let Language { tag: language, name: own_name } = language(&description.language);
             // In a group no two names are equal, and no two that are chosen by themselves sound
             // alike.
-            let name = name(language, number + 1, &names);
+            let name = name(own_name, "Audio", number + 1, &names);
             let is_main = number == 0;
             let is_chosen = is_main || (!language.is_empty() && !languages.contains(&language));
             let _ =
@@ -108,6 +116,36 @@ impl<'a> Stream<'a> {
         }
     }
 
+    /// Players show none unless somebody asks for them, or wants subtitles of a language always.
+    fn write_subtitles(&self, text: &mut String, index: usize, links: &Links<'_>) {
+        let mut names = Vec::new();
+        let mut chosen = Vec::new();
+        for (number, row) in (1..).zip(self.subtitles) {
+            let Description { language: ref code, is_for_hard_of_hearing, .. } = *row.description;
+            let Language { tag, name: own_name } = language(code);
+            let own_name = match is_for_hard_of_hearing && !tag.is_empty() {
+                true => format!("{own_name} (CC)"),
+                false => own_name.to_owned(),
+            };
+            let name = name(&own_name, "Subtitles", number, &names);
+            let is_chosen = !tag.is_empty() && !chosen.contains(&(tag, is_for_hard_of_hearing));
+            let _ = write!(
+                text,
+                "#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID=\"subtitles{index}\",NAME=\"{name}\""
+            );
+            if !tag.is_empty() {
+                let _ = write!(text, ",LANGUAGE=\"{tag}\"");
+            }
+            let _ = write!(text, ",DEFAULT=NO,AUTOSELECT={},FORCED=NO", yes(is_chosen));
+            if is_for_hard_of_hearing {
+                let _ = write!(text, ",CHARACTERISTICS=\"{HARD_OF_HEARING}\"");
+            }
+            let _ = writeln!(text, ",URI=\"{}\"", self.uri(row.rendition, links));
+            names.push(name);
+            chosen.push((tag, is_for_hard_of_hearing));
+        }
+    }
+
     fn write(&self, text: &mut String, index: usize, links: &Links<'_>) {
         let Description { width, height, frame_rate, .. } = *self.main.description;
         let Bandwidth { peak, average } = self.bandwidth;
@@ -125,14 +163,18 @@ impl<'a> Stream<'a> {
         if frame_rate.is_finite() && frame_rate > 0.0 {
             let _ = write!(text, ",FRAME-RATE={frame_rate:.3}");
         }
-        if self.has_group() {
+        if !self.sounds.is_empty() {
             let _ = write!(text, ",AUDIO=\"audio{index}\"");
+        }
+        if !self.subtitles.is_empty() {
+            let _ = write!(text, ",SUBTITLES=\"subtitles{index}\"");
         }
         let _ = writeln!(text, "\n{}", self.uri(self.main.rendition, links));
     }
 
-    /// Every codec of every rendition, once. None at all when those of one rendition are not known:
-    /// players take the list for complete.
+    /// Every codec of pictures and sound, once. None at all when those of one rendition are not known:
+    /// players take the list for complete. Files of WebVTT have no name here (RFC 6381 names what is in
+    /// MP4).
     fn codecs(&self) -> Vec<&str> {
         let mut codecs: Vec<&str> = Vec::new();
         for row in std::iter::once(self.main).chain(self.sounds) {
@@ -183,17 +225,10 @@ impl fmt::Display for Encoded<'_> {
 /// already.
 const QUERY: &[u8] = b"-._~!$&'()*+,;=:@/?%";
 
-/// The language of the sound; empty when it is unknown or no language tag.
-fn language(description: &Description) -> &str {
-    let language = description.language.as_str();
-    let is_tag = language.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-    if is_tag && language != "und" { language } else { "" }
-}
-
-/// A name that none of the others has.
-fn name(language: &str, number: usize, others: &[String]) -> String {
+/// A name that none of the others has: that of the language, or of the kind with the number.
+fn name(language: &str, kind: &str, number: usize, others: &[String]) -> String {
     let name = match language {
-        "" => format!("Audio {number}"),
+        "" => format!("{kind} {number}"),
         language => language.to_owned(),
     };
     match others.contains(&name) {
@@ -207,6 +242,10 @@ fn is_plain(codec: &str) -> bool {
     !codec.is_empty()
         && codec.bytes().all(|byte| byte.is_ascii_graphic() && !b"\",".contains(&byte))
 }
+
+/// RFC 8216 4.3.4.1: what is said, and what else is heard.
+const HARD_OF_HEARING: &str =
+    "public.accessibility.transcribes-spoken-dialog,public.accessibility.describes-music-and-sound";
 
 fn yes(is: bool) -> &'static str {
     if is { "YES" } else { "NO" }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use corelay_codecs::Chunk;
 
 const MAIN: Rendition = Rendition::main(Form::Fmp4);
-const SOUND: Rendition = Rendition { form: Form::Fmp4, audio: 1 };
+const SOUND: Rendition = Rendition::audio(Form::Fmp4, 1);
 const SECOND: i64 = 90_000;
 
 fn presentation(window: usize, spare: usize) -> Presentation {

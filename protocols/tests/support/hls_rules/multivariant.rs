@@ -54,12 +54,14 @@ fn check_variant(row: &Attributes, uri: &str, media: &[Attributes], wrong: &mut 
     if !is_uri || uri.starts_with('#') || uri.contains(['"', '<', '>', '\\']) {
         wrong.push(format!("the URI {uri:?}"));
     }
-    let in_group = |group: &String| {
-        let is_in = |media: &&Attributes| media.get("GROUP-ID") == Some(group);
-        media.iter().any(|media| is_in(&media))
+    let in_group = |kind: &str, group: &String| {
+        let is_of = |media: &Attributes| media.get("TYPE").is_some_and(|of| of == kind);
+        media.iter().any(|media| is_of(media) && media.get("GROUP-ID") == Some(group))
     };
-    if row.get("AUDIO").is_some_and(|group| !in_group(group)) {
-        wrong.push(format!("no group for {row:?}"));
+    for kind in ["AUDIO", "SUBTITLES"] {
+        if row.get(kind).is_some_and(|group| !in_group(kind, group)) {
+            wrong.push(format!("no group for {row:?}"));
+        }
     }
 }
 
@@ -73,13 +75,20 @@ fn check_media(media: &[Attributes], version: u64, wrong: &mut Vec<String>) {
     for row in media {
         let is = |name: &str| row.get(name).is_some_and(|value| value == "YES");
         let (group, name) = (row.get("GROUP-ID"), row.get("NAME"));
-        if group.is_none() || name.is_none() || row.get("TYPE").is_none_or(|kind| kind != "AUDIO") {
+        let is_complete = match row.get("TYPE").map(String::as_str) {
+            Some("AUDIO") => !row.contains_key("FORCED"),
+            // They are nowhere else.
+            Some("SUBTITLES") => row.contains_key("URI") && !row.contains_key("CHANNELS"),
+            _ => false,
+        };
+        if group.is_none() || name.is_none() || !is_complete {
             wrong.push(format!("incomplete {row:?}"));
         }
         if !names.insert((group, name)) {
             wrong.push(format!("the name of {row:?} stands twice"));
         }
-        if is("AUTOSELECT") && !chosen.insert((group, row.get("LANGUAGE"))) {
+        let choice = ["LANGUAGE", "CHARACTERISTICS", "FORCED"].map(|name| row.get(name));
+        if is("AUTOSELECT") && !chosen.insert((group, choice)) {
             wrong.push(format!("the language of {row:?} is chosen twice"));
         }
         if is("DEFAULT") && (!is("AUTOSELECT") || !defaults.insert(group)) {

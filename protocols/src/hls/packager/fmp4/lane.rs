@@ -5,6 +5,7 @@ use corelay_codecs::container::fmp4::Sample;
 use corelay_codecs::{AccessUnit, CodecId, Timestamp, TrackId, TrackKind};
 
 use super::sound::{Clock, Line, Place};
+use crate::hls::encrypt::{FragmentCipher, SampleKey};
 use crate::hls::packager::lead::bounded;
 use crate::hls::packager::tracks::Track;
 use crate::hls::segment::Rendition;
@@ -20,6 +21,8 @@ pub(super) struct Lane {
     config: Bytes,
     /// What comes now needs another configuration than the initialisation segment has.
     is_stale: bool,
+    /// Encrypts the samples.
+    cipher: Option<FragmentCipher>,
     clock: Clock,
     line: Line,
     samples: Vec<Sample>,
@@ -33,7 +36,13 @@ pub(super) struct Lane {
 }
 
 impl Lane {
-    pub(super) fn new(track: &Track, rendition: Rendition, track_id: u32) -> Self {
+    /// A lane for a track that can be encrypted if there is a key.
+    pub(super) fn new(
+        track: &Track,
+        rendition: Rendition,
+        track_id: u32,
+        key: Option<&SampleKey>,
+    ) -> Self {
         let clock = match track.id.kind {
             TrackKind::Audio => Clock::new(track.codec, &track.config),
             _ => Clock::Unknown,
@@ -45,6 +54,7 @@ impl Lane {
             codec: track.codec,
             config: track.config.clone(),
             is_stale: false,
+            cipher: key.and_then(|key| FragmentCipher::new(key, track.codec, &track.config)),
             clock,
             line: Line::default(),
             samples: Vec::new(),
@@ -86,10 +96,14 @@ impl Lane {
         }
     }
 
-    /// Appends a frame at its place, behind the sample before it.
-    pub(super) fn push(&mut self, unit: &AccessUnit, place: Place) {
+    /// Appends a frame at its place, behind the sample before it; false when it cannot be encrypted.
+    pub(super) fn push(&mut self, unit: &AccessUnit, place: Place) -> bool {
+        let mut sample = Sample::of(unit, duration(place.duration));
+        if let Some(cipher) = &mut self.cipher {
+            let Some((payload, runs)) = cipher.encrypt(&unit.payload) else { return false };
+            (sample.payload, sample.protected) = (payload, Some(runs));
+        }
         self.end_sample(place.time);
-        let sample = Sample::of(unit, duration(place.duration));
         self.bytes += sample.payload.len();
         self.samples.push(Sample { dts: Timestamp(place.time), ..sample });
         self.last = Some(place.time);
@@ -97,6 +111,7 @@ impl Lane {
         if place.duration > 0 {
             self.last_duration = place.duration;
         }
+        true
     }
 
     /// The newest sample lasts up to `end`, where the next one begins.

@@ -8,6 +8,7 @@
 //!   for a second of the stream's time. What comes later begins, at the next entry point, another
 //!   initialisation segment behind a discontinuity, and so does another configuration.
 //! - A frame that needs a configuration that is not in force yet is left out.
+//! - With a key, samples are encrypted, and tracks that cannot be are left out.
 //! - Timed metadata stand in front of the next fragment (`emsg`).
 
 mod gather;
@@ -27,6 +28,7 @@ use super::lead::Lead;
 use super::settings::Settings;
 use super::shelf::Shelf;
 use super::tracks::{Learned, Track, Tracks};
+use crate::hls::encrypt::{FragmentCipher, SampleKey};
 use crate::hls::segment::{Form, Rendition};
 
 /// Packs the units of one stream.
@@ -45,6 +47,7 @@ pub(super) struct Fmp4Packer {
     messages: Vec<u8>,
     message_id: u32,
     has_messages: bool,
+    key: Option<SampleKey>,
     bytes_max: usize,
 }
 
@@ -60,6 +63,7 @@ impl Fmp4Packer {
             messages: Vec::new(),
             message_id: 0,
             has_messages: settings.timed_metadata,
+            key: settings.sample_key,
             bytes_max: settings.segment_bytes_max,
         }
     }
@@ -149,7 +153,8 @@ impl Fmp4Packer {
     fn carried(&self) -> impl Iterator<Item = &Track> {
         let is_there = |track: &&Track| {
             let was_there = self.lanes.iter().any(|lane| lane.id == track.id);
-            (was_there || !track.frame.is_empty()) && init_of(&[(1, track)]).is_some()
+            (was_there || !track.frame.is_empty())
+                && init_of(&[(1, track)], self.key.as_ref()).is_some()
         };
         let all = || self.tracks.iter().filter(is_there);
         let is_picture = |track: &&Track| track.id.kind == TrackKind::Video;
@@ -180,6 +185,7 @@ impl Fmp4Packer {
             Cut::LeftOut => shelf.stats.frames_left_out += 1,
             Cut::Begin => {
                 self.lanes.iter_mut().for_each(Lane::reset);
+                shelf.ahead = unit.pts_offset.into();
                 shelf.begin(MAIN, self.lead.last(), received_us, true);
                 self.write(unit, shelf);
             }
@@ -192,6 +198,7 @@ impl Fmp4Packer {
                 shelf.stats.forced_cuts += u64::from(is_forced);
                 self.end_part(!is_forced, shelf);
                 shelf.end_segment(self.lead.last());
+                shelf.ahead = unit.pts_offset.into();
                 shelf.begin(MAIN, self.lead.last(), received_us, !is_forced);
                 self.write_at(unit, place, shelf);
             }
@@ -227,7 +234,7 @@ impl Fmp4Packer {
         let mut renditions = vec![(MAIN, main)];
         renditions.extend(alone.into_iter().map(|track| {
             // The first sound is in the main rendition, so that this one's index is not 0.
-            (Rendition { form: Form::Fmp4, audio: track.id.index }, vec![track])
+            (Rendition::audio(Form::Fmp4, track.id.index), vec![track])
         }));
         let kept: Vec<_> = renditions.iter().map(|(rendition, _)| *rendition).collect();
         shelf.retain(&kept);
@@ -235,8 +242,9 @@ impl Fmp4Packer {
         self.sequences.retain(|(rendition, _)| kept.contains(rendition));
         for (rendition, tracks) in renditions {
             let numbered: Vec<_> = (1..).zip(tracks).collect();
-            let Some(init) = init_of(&numbered) else { continue };
-            let lane = |(id, track): &(u32, &Track)| Lane::new(track, rendition, *id);
+            let key = self.key.as_ref();
+            let Some(init) = init_of(&numbered, key) else { continue };
+            let lane = |(id, track): &(u32, &Track)| Lane::new(track, rendition, *id, key);
             self.lanes.extend(numbered.iter().map(lane));
             let tracks = numbered.into_iter().map(|(_, track)| track);
             shelf.describe(rendition, describe::of_tracks(tracks));
@@ -256,7 +264,7 @@ impl Fmp4Packer {
 
     fn write_at(&mut self, unit: &AccessUnit, place: Place, shelf: &mut Shelf) {
         if let Some(lane) = self.lanes.iter_mut().find(|lane| lane.id == unit.track) {
-            lane.push(unit, place);
+            shelf.stats.frames_left_out += u64::from(!lane.push(unit, place));
         }
         let bytes = shelf.open_bytes() + self.lane_bytes() + self.messages.len();
         if bytes > self.bytes_max {
@@ -316,7 +324,14 @@ impl Fmp4Packer {
 }
 
 /// The initialisation segment of these tracks, by track_ID; `None` when they cannot have one.
-fn init_of(tracks: &[(u32, &Track)]) -> Option<Bytes> {
+fn init_of(tracks: &[(u32, &Track)], key: Option<&SampleKey>) -> Option<Bytes> {
+    let is_possible = |(_, track): &(u32, &Track)| match key {
+        Some(key) => FragmentCipher::new(key, track.codec, &track.config).is_some(),
+        None => true,
+    };
+    if !tracks.iter().all(is_possible) {
+        return None;
+    }
     let track = |(id, track): &(u32, &Track)| fmp4::Track {
         id: *id,
         codec: track.codec,
@@ -324,6 +339,7 @@ fn init_of(tracks: &[(u32, &Track)]) -> Option<Bytes> {
         config: track.config.clone(),
         first_frame: track.frame.clone(),
         language: String::new(),
+        protection: key.map(FragmentCipher::protection),
     };
     fmp4::init_segment(&tracks.iter().map(track).collect::<Vec<_>>()).ok()
 }

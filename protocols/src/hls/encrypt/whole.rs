@@ -8,7 +8,7 @@ use cbc::cipher::block_padding::Pkcs7;
 use cbc::cipher::{BlockModeEncrypt, KeyIvInit};
 use corelay_codecs::Chunk;
 
-use super::segment::{Part, Segment};
+use crate::hls::segment::{Part, Segment};
 
 /// The segment, encrypted: one part with all of it.
 ///
