@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::document::quoted;
 use crate::section::{Section, Value, nearest};
+use crate::tls::ListenerTls;
 use crate::{listener, optional};
 
 /// The API and metrics of the control thread.
@@ -15,8 +16,9 @@ pub struct Admin {
     /// Where the API answers; `None` (`""` in the file): nowhere. Port 0 lets the kernel choose.
     #[serde(serialize_with = "optional::serialize")]
     pub listen: Option<SocketAddr>,
-    /// Whether it answers by HTTPS.
-    pub tls: bool,
+    /// It answers by HTTPS, as `[tls]` says where this does not; `None`: by HTTP.
+    #[serde(flatten, serialize_with = "ListenerTls::serialize")]
+    pub tls: Option<ListenerTls>,
 }
 
 /// The log of the server.
@@ -44,9 +46,10 @@ pub enum LogFormat {
 impl Admin {
     pub(crate) fn read(section: &mut Section<'_>) -> Admin {
         let listen = optional::value(section, "listen");
+        let tls = section.value("tls");
         Admin {
             listen: listen.and_then(|value| listener::address(&value)),
-            tls: section.boolean("tls"),
+            tls: ListenerTls::read(section, tls),
         }
     }
 }

@@ -20,7 +20,8 @@ pub struct Hls {
     /// The container of segments where a request names none.
     pub form: HlsForm,
     /// Whether every playlist has the parts of segments; otherwise those that were asked for with
-    /// `?low_latency`. Not with `key`.
+    /// `?low_latency`. Not with `key`, unless
+    /// `encryption` is `sample-aes`.
     pub low_latency: bool,
     /// The target length of a segment: it ends with the first random-access point from there on.
     /// Milliseconds, 500 to 60000, at most `segment_ms_max`.
@@ -45,10 +46,12 @@ pub struct Hls {
     pub wait_ms: u64,
     /// A viewer session ends this long after its last request. Milliseconds, 1000 to 3600000.
     pub session_timeout_ms: u64,
-    /// The file with the 16 bytes of the AES-128 key that segments are encrypted with; `None` (`""`
-    /// in the file): they are not.
+    /// The file with the 16 bytes of the key that segments are encrypted with; `None` (`""` in the
+    /// file): they are not.
     #[serde(serialize_with = "optional::serialize")]
     pub key: Option<PathBuf>,
+    /// How they are encrypted. Without meaning without `key`.
+    pub encryption: HlsEncryption,
     /// The URI of the key as playlists have it, visible ASCII without `"`; empty: the server serves
     /// it. Empty without `key`.
     pub key_uri: String,
@@ -69,10 +72,23 @@ pub enum HlsForm {
     Fmp4,
 }
 
+/// How segments are encrypted (METHOD of EXT-X-KEY).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HlsEncryption {
+    /// Whole segments.
+    #[serde(rename = "aes-128")]
+    Aes128,
+    /// The frames in them.
+    SampleAes,
+}
+
 impl Hls {
     pub(crate) fn read(section: &mut Section<'_>) -> Hls {
         const FORM: [(&str, HlsForm); 3] =
             [("auto", HlsForm::Auto), ("ts", HlsForm::Ts), ("fmp4", HlsForm::Fmp4)];
+        const ENCRYPTION: [(&str, HlsEncryption); 2] =
+            [("aes-128", HlsEncryption::Aes128), ("sample-aes", HlsEncryption::SampleAes)];
         const KEY: &str = "write the path of a file of 16 bytes, or \"\" to encrypt nothing";
         Hls {
             enabled: section.boolean("enabled"),
@@ -89,6 +105,7 @@ impl Hls {
             wait_ms: section.integer("wait_ms", 0..=60_000),
             session_timeout_ms: section.integer("session_timeout_ms", 1_000..=3_600_000),
             key: optional::path(section, "key", KEY),
+            encryption: section.choice("encryption", ENCRYPTION),
             key_uri: key_uri(section),
             groups: HlsGroup::read_list(section),
         }

@@ -55,7 +55,7 @@ pub use admin::{Admin, LogFormat, Logging};
 pub use applications::{Applications, Flush, Policy, Start, Takeover};
 pub use channel::{Channel, Opening};
 pub use cores::{Cores, Idle};
-pub use hls::{Hls, HlsForm, HlsGroup};
+pub use hls::{Hls, HlsEncryption, HlsForm, HlsGroup};
 pub use http::Http;
 pub use iptv::{Failover, Groups, Iptv, Standby, Udpxy};
 pub use limits::{Limits, Memory};
@@ -67,7 +67,7 @@ pub use media_url::{
 pub use problem::{Problem, Problems};
 pub use rtmp::Rtmp;
 pub use tcp::Tcp;
-pub use tls::{Tls, TlsCertificate, TlsVersion};
+pub use tls::{ListenerClientCa, ListenerTls, Tls, TlsCertificate, TlsVersion};
 pub use ts::Ts;
 
 use serde::Serialize;
@@ -114,13 +114,5 @@ impl Config {
         let applications = &self.applications;
         let default = || (!applications.strict).then_some(&applications.default);
         applications.named.get(name).or_else(default)
-    }
-
-    /// Whether any listener speaks TLS.
-    pub fn uses_tls(&self) -> bool {
-        let Config { rtmp, http, ts, iptv, admin, .. } = self;
-        let media = [&rtmp.listen, &http.listen, &ts.listen, &iptv.udpxy.listen];
-        media.into_iter().flatten().any(|listener| listener.tls)
-            || (admin.tls && admin.listen.is_some())
     }
 }

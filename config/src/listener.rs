@@ -2,11 +2,11 @@
 
 use std::net::SocketAddr;
 
-use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
 use crate::document::quoted;
 use crate::section::{Section, Value};
+use crate::tls::ListenerTls;
 
 /// One listening address. In the file either the address alone or
 /// `{ address = "...", tls = true, cores = [0, 1] }`.
@@ -17,8 +17,8 @@ pub struct Listener {
     /// Indexes into the data cores (not CPU ids), without repetition, of the cores that accept
     /// here. Empty: all of them.
     pub cores: Vec<usize>,
-    /// Whether TLS is spoken here, as `[tls]` says.
-    pub tls: bool,
+    /// TLS is spoken here, as `[tls]` says where this does not; `None`: it is not.
+    pub tls: Option<ListenerTls>,
 }
 
 impl Listener {
@@ -30,14 +30,15 @@ impl Listener {
 
     fn read(value: &Value<'_>) -> Option<Listener> {
         if value.node.table().is_none() {
-            return Some(Listener { address: address(value)?, cores: Vec::new(), tls: false });
+            return Some(Listener { address: address(value)?, cores: Vec::new(), tls: None });
         }
         value.section(|section| {
             let address = section.value("address");
             let cores = read_cores(section.optional("cores"));
-            let tls = section.optional("tls").and_then(|value| value.boolean());
+            let tls = section.optional("tls");
+            let tls = ListenerTls::read(section, tls);
             let address = self::address(&address?)?;
-            Some(Listener { address, cores, tls: tls.unwrap_or_default() })
+            Some(Listener { address, cores, tls })
         })
     }
 }
@@ -63,13 +64,17 @@ pub(crate) fn address(value: &Value<'_>) -> Option<SocketAddr> {
 
 impl Serialize for Listener {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if self.cores.is_empty() && !self.tls {
-            return self.address.serialize(serializer);
+        #[derive(Serialize)]
+        struct Table<'a> {
+            address: &'a SocketAddr,
+            cores: &'a [usize],
+            #[serde(flatten, serialize_with = "ListenerTls::serialize")]
+            tls: &'a Option<ListenerTls>,
         }
-        let mut table = serializer.serialize_struct("Listener", 3)?;
-        table.serialize_field("address", &self.address)?;
-        table.serialize_field("tls", &self.tls)?;
-        table.serialize_field("cores", &self.cores)?;
-        table.end()
+        let Listener { address, cores, tls } = self;
+        match (cores.as_slice(), tls) {
+            ([], None) => address.serialize(serializer),
+            _ => Table { address, cores, tls }.serialize(serializer),
+        }
     }
 }

@@ -40,7 +40,7 @@ fn value() -> impl Strategy<Value = String> {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(|v| format!("[{}]", v.join(", "))),
             prop::collection::vec(inner, 0..3).prop_map(|v| {
-                let keys = ["address", "tls", "cores"].iter().zip(v);
+                let keys = ["address", "tls", "client_ca"].iter().zip(v);
                 let pairs: Vec<String> = keys.map(|(k, v)| format!("{k} = {v}")).collect();
                 format!("{{ {} }}", pairs.join(", "))
             }),
@@ -142,7 +142,10 @@ proptest! {
             format!("{{ {} }}", pairs[..*keys].join(", "))
         };
         let list: Vec<String> = certificates.iter().map(certificate).collect();
-        let mut text = format!("tls.certificates = [{}]\nadmin.tls = {admin}\n", list.join(", "));
+        let list = list.join(", ");
+        let mut text = format!(
+            "tls.certificates = [{list}]\nadmin.tls = {admin}\nadmin.certificates = [{list}]\n"
+        );
         let mut written = Vec::new();
         for (key, value) in groups {
             if written.is_empty() || written.contains(&key) {

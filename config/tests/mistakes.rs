@@ -406,11 +406,11 @@ fn lengths_and_sizes_of_hls_fit_into_each_other() {
 }
 
 #[test]
-fn encryption_has_a_key_and_no_parts() {
+fn encryption_has_a_key_and_whole_segments_no_parts() {
     assert_problems(
         "[hls]\nkey = \"hls.key\"\nlow_latency = true\n",
         &["2:7: hls.key: hls.key and hls.low_latency do not go together: parts are not \
-           encrypted; leave one of them out"],
+           encrypted; write encryption = \"sample-aes\", or leave one of them out"],
     );
     assert_problems(
         "[hls]\nkey_uri = \"https://keys.example.net\"\n",
@@ -437,6 +437,33 @@ fn a_listener_with_tls_has_a_certificate() {
         &[
             "2:45: http.listen[0].tls: expected a boolean, found the integer 1; write true or false, \
            without quotes",
+        ],
+    );
+}
+
+#[test]
+fn what_only_tls_has_stands_beside_tls() {
+    const NO_USE: &str =
+        "is of no use, as no TLS is spoken here; add `tls = true`, or leave it out";
+    assert_problems(
+        "[http]\nlisten = [{ address = \"0.0.0.0:1\", certificates = [{ certificate = \"c\", key = \
+         \"k\" }] }, { address = \"0.0.0.0:2\", tls = false, client_ca = \"ca.pem\" }]\n\
+         [admin]\nclient_ca = \"\"\n",
+        &[
+            &format!("2:51: http.listen[0].certificates: {NO_USE}"),
+            &format!("2:139: http.listen[1].client_ca: {NO_USE}"),
+            &format!("4:13: admin.client_ca: {NO_USE}"),
+        ],
+    );
+    assert_problems(
+        "[http]\nlisten = [{ address = \"0.0.0.0:1\", tls = 1, client_ca = \"ca.pem\" }]\n\
+         [admin]\ntls = true\ncertificates = [{ key = \"k\" }]\nclient_ca = 5\n",
+        &[
+            "2:42: http.listen[0].tls: expected a boolean, found the integer 1; write true or false, \
+             without quotes",
+            "5:17: admin.certificates[0].certificate: is missing; add `certificate = ...`",
+            "6:13: admin.client_ca: expected a string, found the integer 5; write the path of a PEM \
+             file, or \"\" to ask for no certificate",
         ],
     );
 }

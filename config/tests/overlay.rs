@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use corelay_config::{
-    Config, Endpoint, Flush, HlsForm, Idle, Listener, Opening, Standby, Start, Takeover, TlsVersion,
+    Config, Endpoint, Flush, HlsEncryption, HlsForm, Idle, Listener, ListenerClientCa, ListenerTls,
+    Opening, Standby, Start, Takeover, TlsCertificate, TlsVersion,
 };
 
 fn parse(text: &str) -> Config {
@@ -28,7 +29,7 @@ fn an_inline_table_merges_like_a_written_out_one() {
 fn a_list_replaces_the_default_list() {
     let config = parse("[http]\nlisten = [\"127.0.0.1:0\"]\n");
     let address = "127.0.0.1:0".parse().expect("an address");
-    assert_eq!(config.http.listen, [Listener { address, cores: vec![], tls: false }]);
+    assert_eq!(config.http.listen, [Listener { address, cores: vec![], tls: None }]);
 }
 
 #[test]
@@ -46,7 +47,7 @@ const CERTIFICATE: &str = "[tls]\ncertificates = [{ certificate = \"c.pem\", key
 fn a_listener_speaks_tls_when_it_says_so() {
     let plain = parse(CERTIFICATE);
     assert!(!plain.uses_tls(), "a certificate alone opens nothing");
-    assert!(!plain.rtmp.listen[0].tls);
+    assert_eq!(plain.rtmp.listen[0].tls, None);
 
     for listener in [
         "[rtmp]\nlisten = [\"0.0.0.0:1935\", { address = \"0.0.0.0:1936\", tls = true }]\n",
@@ -61,6 +62,35 @@ fn a_listener_speaks_tls_when_it_says_so() {
     assert!(!parse(said_no).uses_tls());
     // An API that is switched off needs no certificate.
     assert!(!parse("[admin]\nlisten = \"\"\ntls = true\n").uses_tls());
+}
+
+#[test]
+fn a_listener_may_have_certificates_and_authorities_of_its_own() {
+    let config = parse(&format!(
+        "{CERTIFICATE}client_ca = \"ca.pem\"\n\
+         [http]\nlisten = [\"0.0.0.0:80\", {{ address = \"0.0.0.0:443\", tls = true, \
+         client_ca = \"\" }}, {{ address = \"0.0.0.0:444\", tls = true, client_ca = \"own.pem\", \
+         certificates = [{{ certificate = \"a.pem\", key = \"a.key\" }}] }}]\n\
+         [ts]\nlisten = [{{ address = \"0.0.0.0:9998\", tls = true }}]\n\
+         [admin]\ntls = true\nclient_ca = \"operators.pem\"\n"
+    ));
+    let own = |path: &str| ListenerClientCa::Of(path.into());
+    let certificate = TlsCertificate { certificate: "a.pem".into(), key: "a.key".into() };
+    let expected = [
+        ("http.listen[1]", vec![], ListenerClientCa::NotAsked),
+        ("http.listen[2]", vec![certificate], own("own.pem")),
+        ("ts.listen[0]", vec![], ListenerClientCa::AsTls),
+        ("admin", vec![], own("operators.pem")),
+    ];
+    let secure = config.secure_listeners();
+    assert_eq!(secure.len(), expected.len());
+    for ((key, tls), (at, certificates, client_ca)) in secure.into_iter().zip(expected) {
+        assert_eq!(tls.is_as_tls(), at == "ts.listen[0]");
+        assert_eq!((key.as_str(), tls), (at, &ListenerTls { certificates, client_ca }));
+    }
+    // Certificates of its own are all that one needs.
+    let alone = "[admin]\ntls = true\ncertificates = [{ certificate = \"a\", key = \"k\" }]\n";
+    assert!(parse(alone).uses_tls());
 }
 
 #[test]
@@ -93,6 +123,10 @@ fn hls_takes_what_the_file_says_of_it() {
     assert_eq!((hls.groups[0].app.as_str(), hls.groups[0].name.as_str()), ("live", "news"));
     assert_eq!((Config::shipped().hls.key, Config::shipped().hls.groups), (None, vec![]));
     assert_eq!(hls.segment_ms, Config::shipped().hls.segment_ms);
+    assert_eq!(hls.encryption, HlsEncryption::Aes128);
+    // Frames are encrypted in parts too.
+    let samples = "[hls]\nkey = \"hls.key\"\nencryption = \"sample-aes\"\nlow_latency = true\n";
+    assert_eq!(parse(samples).hls.encryption, HlsEncryption::SampleAes);
 }
 
 #[test]

@@ -55,8 +55,16 @@ fn the_dump_parses_back_to_the_same_configuration() {
         [hls]
         form = "ts"
         key = "/etc/corelay/hls.key"
+        encryption = "sample-aes"
         key_uri = "https://keys.example.net/?a=b"
         group = [{ name = "a.b/*", members = ["*", "*_720"] }, { name = "c/d", members = ["e"] }]
+        [ts]
+        listen = [
+            { address = "127.0.0.1:0", tls = true, client_ca = "own.pem", certificates = [
+                { certificate = "a.pem", key = "a.key" },
+            ] },
+            { address = "127.0.0.1:0", tls = true, client_ca = "" },
+        ]
         [tls]
         certificates = [{ certificate = "c.pem", key = "k.pem" }]
         version_min = "1.3"
@@ -64,6 +72,8 @@ fn the_dump_parses_back_to_the_same_configuration() {
         [admin]
         listen = ""
         tls = true
+        certificates = [{ certificate = "admin.pem", key = "admin.key" }]
+        client_ca = ""
         [logging]
         format = "json"
         file = "/var/log/\"relay\".log"

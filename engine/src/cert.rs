@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
-use corelay::net::tls::{Acceptor, LoadError, Settings};
+use corelay::net::tls::{Acceptors, LoadError};
 use corelay_config::{Config, Listener};
 use rcgen::{
     BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, DnType,
@@ -76,15 +76,12 @@ pub fn run(arguments: &Arguments) -> ExitCode {
     }
 }
 
-/// Reads the files that `[tls]` names, where a listener needs them.
+/// Reads the files of certificates that listeners need.
 ///
 /// # Errors
 /// The first file that cannot be used.
 pub fn check(config: &Config) -> Result<(), LoadError> {
-    if config.uses_tls() {
-        Acceptor::new(Settings::from_config(config))?;
-    }
-    Ok(())
+    Acceptors::load(config).map(drop)
 }
 
 /// Makes the files; gives the text to print.
@@ -328,7 +325,9 @@ mod tests {
         assert_eq!(config.tls.certificates[0].certificate, files.certificate);
         assert_eq!(config.tls.certificates[0].key, files.key);
         let listens = |listeners: &[Listener]| {
-            let shown = |l: &Listener| format!("{}{}", l.address, if l.tls { " tls" } else { "" });
+            let shown = |l: &Listener| {
+                format!("{}{}", l.address, if l.tls.is_some() { " tls" } else { "" })
+            };
             listeners.iter().map(shown).collect::<Vec<_>>().join(", ")
         };
         assert_eq!(

@@ -14,7 +14,7 @@ use crate::hub::Budget;
 use crate::limits::Limits;
 use crate::log;
 use crate::mesh::{self, Depths};
-use crate::net::tls::{self, Acceptor, LoadError};
+use crate::net::tls::{self, Acceptors, Entrance, LoadError};
 use crate::net::{self, ListenError, TcpOptions};
 use crate::preflight::{self, Unfit};
 use crate::rt::{self, CoreHandle, CoreSpec, Doorbell};
@@ -123,11 +123,9 @@ impl ServerBuilder {
             tracing::warn!("{warning}");
         }
         let config = Arc::new(self.config);
-        let acceptor =
-            config.uses_tls().then(|| Acceptor::new(tls::Settings::from_config(&config)));
-        let acceptor = acceptor.transpose()?.map(Arc::new);
-        let kernel_tls = acceptor.as_ref().is_some_and(|acceptor| uses_kernel(acceptor));
-        let mut sockets = Listeners::open(&config, acceptor.as_deref(), cpus.len())?;
+        let acceptors = Arc::new(Acceptors::load(&config)?);
+        let kernel_tls = config.uses_tls() && uses_kernel(config.tls.kernel);
+        let mut sockets = Listeners::open(&config, &acceptors, cpus.len())?;
         let admin = config.admin.listen.map(open_admin).transpose()?;
         let clock = Clock::start();
         let bells = cpus.iter().map(|_| Doorbell::new()).collect::<io::Result<Vec<_>>>()?;
@@ -174,10 +172,10 @@ impl ServerBuilder {
             }
         }
         let mut listening = sockets.addresses;
-        let name = if config.admin.tls { "admin-https" } else { "admin" };
+        let name = if config.admin.tls.is_some() { "admin-https" } else { "admin" };
         listening.extend(admin.as_ref().map(|(_, address)| (name, *address)));
         let admin = admin.map(|(listener, _)| listener);
-        let control = Control::new(config, links, budget, admin, acceptor, questions);
+        let control = Control::new(config, links, budget, admin, acceptors, questions);
         Ok(Server { control, cores, listening })
     }
 }
@@ -197,23 +195,20 @@ struct Listeners {
 }
 
 impl Listeners {
-    fn open(
-        config: &Config,
-        acceptor: Option<&Acceptor>,
-        cores: usize,
-    ) -> Result<Self, ListenError> {
+    fn open(config: &Config, acceptors: &Acceptors, cores: usize) -> Result<Self, ListenError> {
         let mut all = Self { of_core: (0..cores).map(|_| Vec::new()).collect(), addresses: vec![] };
         let tcp = TcpOptions::from_config(&config.tcp);
         let lists = [
-            (Protocol::Rtmp, &config.rtmp.listen),
-            (Protocol::Http, &config.http.listen),
-            (Protocol::Http, &config.iptv.udpxy.listen),
-            (Protocol::Ts, &config.ts.listen),
+            ("rtmp.listen", Protocol::Rtmp, &config.rtmp.listen),
+            ("http.listen", Protocol::Http, &config.http.listen),
+            ("iptv.udpxy.listen", Protocol::Http, &config.iptv.udpxy.listen),
+            ("ts.listen", Protocol::Ts, &config.ts.listen),
         ];
-        for (protocol, listeners) in lists {
-            for listener in listeners {
-                let is_http = protocol == Protocol::Http;
-                let tls = acceptor.filter(|_| listener.tls).map(|one| one.config(is_http));
+        for (list, protocol, listeners) in lists {
+            for (index, listener) in listeners.iter().enumerate() {
+                let key = format!("{list}[{index}]");
+                let entrance = |own| acceptors.entrance(&key, own, protocol.spoken());
+                let tls = listener.tls.as_ref().map(entrance);
                 all.add((protocol, tls), listener, config.tcp.accept_burst, &tcp)?;
             }
         }
@@ -222,7 +217,7 @@ impl Listeners {
 
     fn add(
         &mut self,
-        (protocol, tls): (Protocol, Option<&Arc<rustls::ServerConfig>>),
+        (protocol, tls): (Protocol, Option<Entrance>),
         listener: &Listener,
         accept_burst: usize,
         tcp: &TcpOptions,
@@ -242,7 +237,7 @@ impl Listeners {
         let name = if tls.is_some() { protocol.secure_name() } else { protocol.name() };
         self.addresses.push((name, bound.address));
         for (core, socket) in cores.into_iter().zip(bound.sockets) {
-            let tls = tls.cloned();
+            let tls = tls.clone();
             self.of_core[core].push(ListenerSpec { protocol, socket, tls, accept_burst });
         }
         Ok(())
@@ -258,8 +253,7 @@ fn any_v6(like: SocketAddr) -> SocketAddr {
 }
 
 /// Looks whether the kernel can encrypt, and says what comes of it.
-fn uses_kernel(acceptor: &Acceptor) -> bool {
-    let is_wanted = acceptor.settings().kernel;
+fn uses_kernel(is_wanted: bool) -> bool {
     match tls::kernel::probe() {
         Ok(()) if is_wanted => tracing::info!("TLS is encrypted by the kernel (tls.kernel)"),
         Ok(()) => tracing::info!("the kernel could encrypt TLS (tls.kernel = true)"),

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use super::{Checker, number, served, size};
-use crate::Config;
 use crate::document::Path;
+use crate::{Config, HlsEncryption};
 
 pub(super) fn hls(config: &Config, checker: &Checker<'_>) {
     let hls = &config.hls;
@@ -22,9 +22,11 @@ pub(super) fn hls(config: &Config, checker: &Checker<'_>) {
 fn encryption(config: &Config, checker: &Checker<'_>) {
     let (key, key_uri) = (Path::of(&["hls", "key"]), Path::of(&["hls", "key_uri"]));
     let low_latency = Path::of(&["hls", "low_latency"]);
-    if config.hls.key.is_some() && config.hls.low_latency {
+    let is_whole = config.hls.encryption == HlsEncryption::Aes128;
+    if config.hls.key.is_some() && is_whole && config.hls.low_latency {
         let what = format!("{key} and {low_latency} do not go together: parts are not encrypted");
-        checker.refuse(&[&key, &low_latency], what, "leave one of them out");
+        let remedy = "write encryption = \"sample-aes\", or leave one of them out";
+        checker.refuse(&[&key, &low_latency], what, remedy);
     }
     if config.hls.key.is_none() && !config.hls.key_uri.is_empty() {
         let what = format!("there is no {key} for it");

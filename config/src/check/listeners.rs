@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use super::{Checker, repeated};
 use crate::document::Path;
-use crate::{Config, Listener};
+use crate::{Config, Listener, ListenerTls};
 
 pub(super) fn listeners(config: &Config, checker: &Checker<'_>) {
     let lists = [
@@ -26,12 +26,12 @@ pub(super) fn listeners(config: &Config, checker: &Checker<'_>) {
     for (path, listener) in &placed {
         listener_cores(config, listener, &path.key("cores"), checker);
     }
-    for (path, _) in placed.iter().filter(|(_, listener)| listener.tls) {
-        certificates(config, path, checker);
+    for (path, listener) in &placed {
+        certificates(config, listener.tls.as_ref(), path, checker);
     }
     let admin = config.admin.listen.map(|address| (Path::of(&["admin", "listen"]), address));
-    if admin.is_some() && config.admin.tls {
-        certificates(config, &Path::of(&["admin"]), checker);
+    if admin.is_some() {
+        certificates(config, config.admin.tls.as_ref(), &Path::of(&["admin"]), checker);
     }
     let media = placed.into_iter().map(|(path, listener)| (path, listener.address));
     conflicts(&media.chain(admin).collect::<Vec<_>>(), checker);
@@ -81,12 +81,13 @@ fn listener_cores(config: &Config, listener: &Listener, path: &Path, checker: &C
     }
 }
 
-/// What speaks TLS shows a certificate.
-fn certificates(config: &Config, at: &Path, checker: &Checker<'_>) {
-    if config.tls.certificates.is_empty() {
+/// What speaks TLS shows a certificate: its own, or one of the process.
+fn certificates(config: &Config, tls: Option<&ListenerTls>, at: &Path, checker: &Checker<'_>) {
+    let has_none = |own: &ListenerTls| !own.has_certificates();
+    if tls.is_some_and(has_none) && config.tls.certificates.is_empty() {
         let certificates = Path::of(&["tls", "certificates"]);
         let what = format!("{certificates} names no certificate for it");
         let remedy = "name one; `corelay cert` makes one for tests";
-        checker.refuse(&[&at.key("tls"), &certificates], what, remedy);
+        checker.refuse(&[&at.key("tls"), &at.key("certificates"), &certificates], what, remedy);
     }
 }

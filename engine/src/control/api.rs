@@ -4,6 +4,7 @@
 //! - Everything is read; nothing can be changed here.
 //! - The cores are asked by one request at a time: however many clients ask, a core answers one.
 
+pub(super) mod certificates;
 mod channels;
 mod clients;
 mod envelope;
@@ -30,26 +31,23 @@ use axum::extract::{self, Path, Query};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
-use rustls::ServerConfig;
 use serde::Serialize;
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
+use self::certificates::Certificate;
 use self::envelope::{Identity, Page, Refusal};
 use self::history::History;
 use self::process::Usage;
 use self::secure::SecureListener;
 use self::summaries::{Summary, Version, Whole};
 use super::{State, metrics};
+use crate::net::tls::Entrance;
 use crate::shard::{Look, ShardSnapshot};
 use crate::stats::CoreStats;
 
 /// Serves the API until the control thread ends.
-pub(super) async fn serve(
-    listener: TcpListener,
-    tls: Option<Arc<ServerConfig>>,
-    state: Arc<State>,
-) {
+pub(super) async fn serve(listener: TcpListener, tls: Option<Entrance>, state: Arc<State>) {
     let listener = match tokio::net::TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => return tracing::error!("the admin API cannot be served: {error}"),
@@ -58,7 +56,7 @@ pub(super) async fn serve(
     tokio::spawn(keep_history(Arc::clone(&api)));
     let served = match tls {
         None => axum::serve(listener, router(api)).await,
-        Some(config) => axum::serve(SecureListener::new(listener, config), router(api)).await,
+        Some(tls) => axum::serve(SecureListener::new(listener, tls), router(api)).await,
     };
     if let Err(error) = served {
         tracing::error!("the admin API has ended: {error}");
@@ -77,7 +75,7 @@ type Shared = extract::State<Arc<Api>>;
 type Words = Query<Vec<(String, String)>>;
 
 fn router(api: Arc<Api>) -> axum::Router {
-    let routes: [(&str, MethodRouter<Arc<Api>>); 9] = [
+    let routes: [(&str, MethodRouter<Arc<Api>>); 10] = [
         ("/api/v1/versions", get(versions)),
         ("/api/v1/summaries", get(summaries)),
         ("/api/v1/streams", get(streams)),
@@ -85,6 +83,7 @@ fn router(api: Arc<Api>) -> axum::Router {
         ("/api/v1/channels", get(channels)),
         ("/api/v1/clients", get(clients)),
         ("/api/v1/clients/{id}", get(client)),
+        ("/api/v1/certificates", get(certificates)),
         ("/metrics", get(prometheus)),
         ("/healthz", get(healthz)),
     ];
@@ -122,6 +121,12 @@ struct ChannelList<'a> {
 struct ClientList<'a> {
     total: usize,
     clients: Vec<clients::Client<'a>>,
+}
+
+#[derive(Serialize)]
+struct CertificateList<'a> {
+    total: usize,
+    certificates: &'a [Certificate],
 }
 
 #[derive(Serialize)]
@@ -180,6 +185,12 @@ async fn client(extract::State(api): Shared, Path(id): Path<String>) -> Response
         Some(client) => api.identity.reply(OneClient { client }),
         None => api.identity.refuse(Refusal::NoSuchClient),
     }
+}
+
+async fn certificates(extract::State(api): Shared, Query(words): Words) -> Response {
+    let all = Certificate::all(&api.state.acceptors);
+    let page = Page::from_query(&words).cut(&all);
+    api.identity.reply(CertificateList { total: all.len(), certificates: page })
 }
 
 async fn prometheus(extract::State(api): Shared) -> Response {
@@ -259,7 +270,7 @@ impl Api {
             rescues: self.state.links.rescues(),
             budget_used: self.state.budget.used(),
             budget_max: self.state.budget.bytes_max(),
-            certificates: self.state.certificate_ends(),
+            certificates: Certificate::all(&self.state.acceptors),
         }
     }
 
@@ -303,6 +314,7 @@ corelay
 /api/v1/channels        channels, ?start=0&count=10
 /api/v1/clients         connections, ?start=0&count=10
 /api/v1/clients/ID      one connection
+/api/v1/certificates    what is shown by TLS, on which listener, and until when it is valid
 /api/v1/summaries       the server, its cores, its memory, what was dropped and why
 /api/v1/versions        version
 /metrics                for Prometheus

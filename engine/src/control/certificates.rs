@@ -7,42 +7,56 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::net::tls::{Acceptor, Certificates};
+use super::State;
+use crate::net::tls::{Acceptors, SHARED};
 
-/// Loads the certificates again whenever their files have changed, until the control thread ends. New
-/// files that cannot be used are said to be so, once, and change nothing.
-pub(super) async fn keep_fresh(acceptor: Arc<Acceptor>) {
-    let certificates = acceptor.certificates();
-    tell_ends(certificates, unix_now());
+/// Loads the certificates and authorities of a listener again whenever its files have changed, until the
+/// control thread ends. New files that cannot be used are said to be so, once, and change nothing.
+pub(super) async fn keep_fresh(state: Arc<State>) {
+    let (acceptors, reload_s) = (&*state.acceptors, state.config.tls.reload_s);
+    tell_ends(acceptors, unix_now());
     let mut told = Instant::now();
-    let mut seen = certificates.stamp();
+    let stamps = || acceptors.all().map(|(_, acceptor)| acceptor.stamp()).collect::<Vec<_>>();
+    let mut seen = stamps();
     let Ok(mut hangup) = signal(SignalKind::hangup()) else {
         return tracing::error!("SIGHUP cannot be handled: certificates are not loaded again");
     };
     loop {
         let asked = tokio::select! {
             _ = hangup.recv() => Some(true),
-            () = pause(acceptor.settings().reload_s) => Some(false),
+            () = pause(reload_s) => Some(false),
             () = tokio::time::sleep(DAY) => None,
         };
         if told.elapsed() >= DAY {
             told = Instant::now();
-            tell_ends(certificates, unix_now());
+            tell_ends(acceptors, unix_now());
         }
         let Some(asked) = asked else { continue };
-        let stamp = certificates.stamp();
-        if stamp == seen && !asked {
-            continue;
-        }
-        seen = stamp;
-        match certificates.reload() {
-            Ok(()) => {
-                tracing::info!("the certificates are loaded again");
-                tell_ends(certificates, unix_now());
+        let mut are_new = false;
+        let now = stamps();
+        for (((name, acceptor), stamp), before) in acceptors.all().zip(&now).zip(&seen) {
+            if stamp == before && !asked {
+                continue;
             }
-            Err(error) => tracing::error!("the certificates stay as they are: {error}"),
+            match acceptor.reload() {
+                Ok(()) => tracing::info!("the certificates are loaded again{}", of_listener(name)),
+                Err(error) => {
+                    let of = of_listener(name);
+                    tracing::error!("the certificates stay as they are{of}: {error}");
+                }
+            }
+            are_new = true;
+        }
+        seen = now;
+        if are_new {
+            tell_ends(acceptors, unix_now());
         }
     }
+}
+
+/// Whose they are, behind what happens to them.
+fn of_listener(name: &str) -> String {
+    if name == SHARED { String::new() } else { format!(" ({name})") }
 }
 
 async fn pause(seconds: u64) {
@@ -53,15 +67,15 @@ async fn pause(seconds: u64) {
 }
 
 /// Warns of certificates that are not valid for long.
-fn tell_ends(certificates: &Certificates, now_s: u64) {
-    for (file, end) in certificates.ends() {
-        let Some(end) = end else { continue };
-        let file = file.display();
+fn tell_ends(acceptors: &Acceptors, now_s: u64) {
+    for shown in acceptors.shown() {
+        let Some(end) = shown.ends_s else { continue };
+        let (file, of) = (shown.file.display(), of_listener(shown.listener));
         if end <= now_s {
-            tracing::warn!("{file}: the certificate has expired: clients refuse it");
+            tracing::warn!("{file}{of}: the certificate has expired: clients refuse it");
         } else if end - now_s < WARN_BEFORE.as_secs() {
             let days = (end - now_s) / DAY.as_secs();
-            tracing::warn!("{file}: the certificate expires in {days} days");
+            tracing::warn!("{file}{of}: the certificate expires in {days} days");
         }
     }
 }

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use corelay_config::Config;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 
 pub use link::CoreLink;
@@ -24,24 +24,16 @@ use link::Links;
 pub use resolve::{Questions, Resolved, Resolver, resolvers};
 
 use crate::hub::Budget;
-use crate::net::tls::Acceptor;
+use crate::net::tls::{Acceptors, Spoken};
 
 /// What the parts of the control thread share.
 pub(crate) struct State {
     pub(crate) config: Arc<Config>,
     pub(crate) links: Links,
     pub(crate) budget: Arc<Budget>,
-    /// What TLS connections are accepted with, where there are any.
-    pub(crate) acceptor: Option<Arc<Acceptor>>,
+    /// What TLS connections are accepted with.
+    pub(crate) acceptors: Arc<Acceptors>,
     pub(crate) started: Instant,
-}
-
-impl State {
-    /// When each certificate ends to be valid, in seconds since 1970.
-    fn certificate_ends(&self) -> Vec<Option<u64>> {
-        let ends = self.acceptor.iter().flat_map(|acceptor| acceptor.certificates().ends());
-        ends.map(|(_, end)| end).collect()
-    }
 }
 
 /// The control plane, ready to run.
@@ -85,7 +77,7 @@ impl Control {
         cores: Vec<CoreLink>,
         budget: Arc<Budget>,
         admin: Option<TcpListener>,
-        acceptor: Option<Arc<Acceptor>>,
+        acceptors: Arc<Acceptors>,
         questions: Questions,
     ) -> Self {
         let pinned = |id| core_affinity::set_for_current(core_affinity::CoreId { id });
@@ -93,7 +85,7 @@ impl Control {
             tracing::warn!("the control thread could not be pinned to CPU {cpu}");
         }
         let links = Links::new(cores);
-        let state = Arc::new(State { config, links, budget, acceptor, started: Instant::now() });
+        let state = Arc::new(State { config, links, budget, acceptors, started: Instant::now() });
         Self { state, admin, questions: Some(questions), stop: Stop::default() }
     }
 
@@ -122,53 +114,63 @@ impl Control {
 
     async fn serve(&self, questions: Option<Questions>) -> Result<(), String> {
         let Self { state, admin, .. } = self;
-        let acceptor = state.acceptor.as_ref();
         tokio::spawn(housekeeping(Arc::clone(state)));
         if let Some(questions) = questions {
             tokio::spawn(resolve::serve(questions, Arc::clone(state)));
         }
         if let Some(listener) = admin.as_ref().and_then(|admin| admin.try_clone().ok()) {
-            let tls = acceptor.filter(|_| state.config.admin.tls);
-            let tls = tls.map(|acceptor| Arc::clone(acceptor.config(true)));
+            let own = state.config.admin.tls.as_ref();
+            let tls = own.map(|own| state.acceptors.entrance("admin", own, Spoken::Api));
             tokio::spawn(api::serve(listener, tls, Arc::clone(state)));
         }
-        if let Some(acceptor) = acceptor {
-            tokio::spawn(certificates::keep_fresh(Arc::clone(acceptor)));
+        if state.acceptors.all().next().is_some() {
+            tokio::spawn(certificates::keep_fresh(Arc::clone(state)));
         }
-        let why = self.until_stopped().await;
+        let mut signals = StopSignals::new();
+        let why = self.until_stopped(&mut signals).await;
         let deadline_ms = state.config.limits.stop_deadline_ms;
         tracing::info!("{why}: stopping within {deadline_ms} ms");
         state.links.stop(deadline_ms);
         tokio::select! {
             () = state.links.ended() => return Ok(()),
             () = tokio::time::sleep(Duration::from_millis(deadline_ms) + STOP_SLACK) => {}
-            why = stop_signal() => tracing::info!("{why}: stopping at once"),
+            why = signals.next() => tracing::info!("{why}: stopping at once"),
         }
         state.links.stop(0);
         let ended = tokio::time::timeout(STOP_SLACK, state.links.ended()).await;
         ended.map_err(|_| "a core did not end in time and is left behind".to_owned())
     }
 
-    async fn until_stopped(&self) -> &'static str {
+    async fn until_stopped(&self, signals: &mut StopSignals) -> &'static str {
         let asked = self.stop.asked();
         tokio::select! {
             () = asked => "asked to stop",
-            why = stop_signal() => why,
+            why = signals.next() => why,
             () = self.state.links.one_ended() => "a core has died",
         }
     }
 }
 
-async fn stop_signal() -> &'static str {
-    let (Ok(mut terminate), Ok(mut interrupt)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        tracing::error!("signals cannot be handled");
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = terminate.recv() => "SIGTERM",
-        _ = interrupt.recv() => "SIGINT",
+/// The signals that stop the server. One for all of them, so that a second one that follows at once is
+/// not missed.
+struct StopSignals(Option<(Signal, Signal)>);
+
+impl StopSignals {
+    fn new() -> Self {
+        let kinds = [SignalKind::terminate(), SignalKind::interrupt()];
+        let [Ok(terminate), Ok(interrupt)] = kinds.map(signal) else {
+            tracing::error!("signals cannot be handled");
+            return Self(None);
+        };
+        Self(Some((terminate, interrupt)))
+    }
+
+    async fn next(&mut self) -> &'static str {
+        let Some((terminate, interrupt)) = &mut self.0 else { return std::future::pending().await };
+        tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+        }
     }
 }
 

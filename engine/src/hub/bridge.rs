@@ -7,6 +7,7 @@ use std::sync::Arc;
 use corelay_codecs::container::mpegts::demux::{
     Demuxer, Interleaver, InterleaverSettings, Output, Settings,
 };
+use corelay_codecs::container::mpegts::psi::Program;
 use corelay_codecs::{Timestamp, TrackKind};
 use corelay_config::Policy;
 use smallvec::SmallVec;
@@ -77,6 +78,17 @@ impl Bridge {
     /// Packets follow on access units, which went up to stream time `at`.
     pub fn begin_at(&mut self, at: Timestamp) {
         self.feed.begin_at(at);
+    }
+
+    /// The program whose units it takes out; `None` until there is one.
+    pub fn program(&self) -> Option<&Program> {
+        self.demuxer.program()
+    }
+
+    /// Puts a time of the stream, of 33 bits, onto the timeline of the units; `None` before the first one.
+    pub fn place(&self, time: u64) -> Option<i64> {
+        let placed = self.feed.place(Timestamp(self.demuxer.place(time)?))?;
+        Some(placed.0)
     }
 
     /// The tracks that it takes out.

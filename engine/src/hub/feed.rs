@@ -191,6 +191,11 @@ impl Feed {
         self.timeline.latest()
     }
 
+    /// Where a time of the publisher's clock is that no unit has; see [`Timeline::place`].
+    pub fn place(&self, source: Timestamp) -> Option<Timestamp> {
+        self.timeline.place(source)
+    }
+
     /// Timestamp jumps smoothed out.
     pub fn jumps(&self) -> u64 {
         self.timeline.jumps()

@@ -98,6 +98,9 @@ pub struct Hub {
     deferred: Vec<(Micros, usize)>,
     controller: Controller,
     latency_us: Histogram<u64>,
+    /// Of each flush since connections have last sent whose viewers they serve: when the oldest unit in it
+    /// was received.
+    by_connections: Vec<Micros>,
     notices: Notices,
     serial: u32,
     stopping: bool,
@@ -156,6 +159,7 @@ impl Hub {
             controller: Controller::default(),
             latency_us: Histogram::new_with_bounds(1, LATENCY_US_MAX, 2)
                 .expect("the bounds are constants that fit"),
+            by_connections: Vec::new(),
             notices: Notices::new(),
             serial: 0,
             stopping: false,

@@ -160,7 +160,8 @@ impl Hub {
     }
 
     /// Relay latencies of this core so far, in microseconds: from the last byte of a unit received to
-    /// the end of the flush that sent it.
+    /// the end of the flush that sent it, to all viewers that read the log themselves, or to all that
+    /// their connections serve.
     pub fn latency_us(&self) -> &hdrhistogram::Histogram<u64> {
         &self.latency_us
     }

@@ -90,6 +90,13 @@ impl Timeline {
         Timestamp(output)
     }
 
+    /// Where a time of the publisher's clock is that no unit has: beside the units of the first track.
+    /// `None` before the first unit.
+    pub fn place(&self, source: Timestamp) -> Option<Timestamp> {
+        let track = self.tracks.iter().min_by_key(|track| track.id)?;
+        Some(Timestamp(track.source + unwrap(source.0 - track.source) + track.offset))
+    }
+
     fn map_first(&mut self, id: TrackId, source: i64, epoch: i64) -> i64 {
         // The clocks of audio and video may have different bases: a track that starts far from the
         // stream's present is moved there.
@@ -236,6 +243,19 @@ mod tests {
         t.restart();
         t.restart();
         assert_eq!(map(&mut t, V, 7_000), 80);
+    }
+
+    #[test]
+    fn what_is_no_unit_has_its_place_beside_the_pictures() {
+        let mut t = Timeline::new(5_000);
+        let place =
+            |t: &Timeline, ms| t.place(Timestamp::from_millis(ms)).map(|placed| placed.as_millis());
+        assert_eq!(place(&t, 90_000), None);
+        map(&mut t, A, 90_010);
+        map(&mut t, V, 90_020);
+        assert_eq!((place(&t, 90_500), place(&t, 89_000)), (Some(490), Some(-1_010)));
+        map(&mut t, V, 10);
+        assert_eq!(place(&t, 510), Some(t.latest().as_millis() + 500), "behind a jump");
     }
 
     #[test]

@@ -93,8 +93,13 @@ impl Hub {
                 if !flushed.done {
                     return Left::Now;
                 }
-                if let Some(received) = flushed.oldest_received.filter(|_| flushed.sends > 0) {
-                    self.latency_us.saturating_record(self.clock.now().since(received));
+                if let Some(received) = flushed.oldest_received {
+                    if flushed.sends > 0 {
+                        self.latency_us.saturating_record(self.clock.now().since(received));
+                    }
+                    if flushed.by_connections && self.by_connections.len() < SAMPLES_MAX {
+                        self.by_connections.push(received);
+                    }
                 }
                 let memory = memory_limit(&self.pool, policy);
                 let stats = &self.stats;
@@ -104,6 +109,17 @@ impl Hub {
             }
         }
         left
+    }
+
+    /// Hears that connections have sent what flushes left to them, by TLS for one, so that it counts as
+    /// relayed now.
+    pub fn connections_sent(&mut self) {
+        if !self.by_connections.is_empty() {
+            let now = self.clock.now();
+            for received in self.by_connections.drain(..) {
+                self.latency_us.saturating_record(now.since(received));
+            }
+        }
     }
 
     /// Ends waits that are over, and gives up what is not used; every 100 ms or so.
@@ -199,3 +215,7 @@ fn memory_limit(pool: &super::SegmentPool, policy: &corelay_config::Policy) -> M
     let bytes_max = if is_short { budget.fair_share() } else { policy.log_bytes_max as u64 };
     MemoryLimit { bytes_max, is_short }
 }
+
+/// Flushes whose latency waits for connections. A core that has so many has been behind for seconds, and
+/// has samples of that already.
+const SAMPLES_MAX: usize = 4_096;

@@ -15,6 +15,7 @@ use crate::clock::Micros;
 use crate::driver::{
     Driver, HlsSettings, Http2Driver, Http2Settings, HttpDriver, HttpSettings, RtmpDriver, TsDriver,
 };
+use crate::net::tls::{Entrance, Spoken};
 
 /// What is spoken on a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +46,14 @@ impl Protocol {
             Self::Ts => "ts-tls",
         }
     }
+
+    /// What connections of TLS say that they speak.
+    pub fn spoken(self) -> Spoken {
+        match self {
+            Self::Http => Spoken::Media,
+            Self::Rtmp | Self::Ts => Spoken::Unnamed,
+        }
+    }
 }
 
 /// A listening socket of one core.
@@ -55,7 +64,7 @@ pub struct ListenerSpec {
     /// The socket.
     pub socket: OwnedFd,
     /// What its handshakes need; `None` for connections without TLS.
-    pub tls: Option<Arc<rustls::ServerConfig>>,
+    pub tls: Option<Entrance>,
     /// Connections taken from the queue before others get their turn.
     pub accept_burst: usize,
 }

@@ -114,7 +114,7 @@ impl Shard {
         }
         let now = self.clock.now();
         let protocol = listener.protocol;
-        let tls = listener.tls.as_ref().map(|config| tls::Stream::new(Arc::clone(config)));
+        let tls = listener.tls.as_ref().map(|entrance| tls::Stream::new(entrance.config()));
         let tls = tls.transpose().map_err(|error| {
             self.limits.disconnect(peer.ip());
             self.logger.core(Level::ERROR, format!("refused {peer}: {error}"));

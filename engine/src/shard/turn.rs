@@ -237,6 +237,9 @@ impl Shard {
         self.flush_left = self.hub.flush(now, Micros(now.0 + FLUSH_BUDGET_US));
         self.hand_over_notices(now);
         self.send_encrypted(now);
+        if !self.secure.has_rest() {
+            self.hub.connections_sent();
+        }
         self.hub.ring_bells();
     }
 

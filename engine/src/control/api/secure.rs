@@ -5,30 +5,30 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::serve::Listener;
-use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use crate::net::tls::Entrance;
+
 /// A listener whose connections have shaken hands.
 pub(super) struct SecureListener {
     listener: TcpListener,
-    acceptor: TlsAcceptor,
+    entrance: Entrance,
     handshakes: JoinSet<Option<(TlsStream<TcpStream>, SocketAddr)>>,
 }
 
 impl SecureListener {
-    pub(super) fn new(listener: TcpListener, config: Arc<ServerConfig>) -> Self {
-        Self { listener, acceptor: TlsAcceptor::from(config), handshakes: JoinSet::new() }
+    pub(super) fn new(listener: TcpListener, entrance: Entrance) -> Self {
+        Self { listener, entrance, handshakes: JoinSet::new() }
     }
 
     fn begin(&mut self, socket: TcpStream, peer: SocketAddr) {
-        let handshake = self.acceptor.accept(socket);
+        let handshake = TlsAcceptor::from(self.entrance.config()).accept(socket);
         self.handshakes.spawn(async move {
             match tokio::time::timeout(HANDSHAKE, handshake).await {
                 Ok(Ok(stream)) => return Some((stream, peer)),

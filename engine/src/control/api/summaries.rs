@@ -6,6 +6,7 @@ use std::sync::Arc;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
+use super::certificates::Certificate;
 use super::process::Usage;
 use crate::control::metrics::latency;
 use crate::shard::ShardSnapshot;
@@ -30,8 +31,8 @@ pub(in crate::control) struct Whole {
     pub(in crate::control) budget_used: u64,
     /// Bytes of that budget.
     pub(in crate::control) budget_max: u64,
-    /// When each certificate ends to be valid, in seconds since 1970.
-    pub(in crate::control) certificates: Vec<Option<u64>>,
+    /// What is shown by TLS.
+    pub(in crate::control) certificates: Vec<Certificate>,
 }
 
 /// The reply's `data`.

@@ -70,7 +70,13 @@ fn control_plane(dead: Option<usize>, shards: Vec<ShardSnapshot>) -> Arc<State> 
     }
     let config = Arc::new(corelay_config::Config::shipped());
     let (links, budget) = (Links::new(links), Budget::new(1 << 30));
-    Arc::new(State { config, links, budget, acceptor: None, started: std::time::Instant::now() })
+    Arc::new(State {
+        config,
+        links,
+        budget,
+        acceptors: Arc::default(),
+        started: std::time::Instant::now(),
+    })
 }
 
 /// What a core leaves out that was not asked for.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::super::api::certificates::Certificate;
 use super::super::api::process::Usage;
 use super::super::api::samples::{self, transport};
 use super::*;
@@ -98,6 +99,20 @@ fn read_value(text: &str) -> (String, &str) {
     panic!("a quote is missing: {text}")
 }
 
+fn certificates() -> Vec<Certificate> {
+    let one = |listener: &str, number, expires_s| Certificate {
+        listener: listener.to_owned(),
+        number,
+        file: format!("{number}.pem"),
+        expires_s,
+    };
+    vec![
+        one("tls", 1, Some(1_800_000_000)),
+        one("tls", 2, None),
+        one("http.listen[1]", 1, Some(1_900_000_000)),
+    ]
+}
+
 fn whole() -> Whole {
     Whole {
         stats: samples::stats(),
@@ -108,7 +123,7 @@ fn whole() -> Whole {
         rescues: 2,
         budget_used: 300_000,
         budget_max: 1 << 30,
-        certificates: vec![Some(1_800_000_000), None],
+        certificates: certificates(),
     }
 }
 
@@ -252,8 +267,12 @@ fn every_sample_says_what_was_counted() {
     let tls = |why| value("corelay_tls_failures_total", &[("core", "1"), ("reason", why)]);
     assert_eq!((tls("not_tls"), tls("timeout")), (1.0, 0.0));
     assert_eq!(core("corelay_tls_connections", "1"), 3.0);
-    let expiry = value("corelay_tls_certificate_expiry_seconds", &[("certificate", "1")]);
-    assert_eq!(expiry, 1_800_000_000.0);
+    let expiry = |listener| {
+        let labels = [("listener", listener), ("certificate", "1")];
+        value("corelay_tls_certificate_expiry_seconds", &labels)
+    };
+    assert_eq!(expiry("tls"), 1_800_000_000.0);
+    assert_eq!(expiry("http.listen[1]"), 1_900_000_000.0);
     assert_eq!(value("corelay_memory_bytes", &[("pool", "logs")]), 196_608.0);
     assert_eq!(value("corelay_memory_bytes", &[("pool", "gop")]), 103_392.0);
     assert_eq!(value("corelay_memory_limit_bytes", &[]), 1_073_741_824.0);
@@ -343,6 +362,7 @@ fn no_label_names_a_connection() {
         "kind",
         "le",
         "link",
+        "listener",
         "name",
         "output",
         "pool",

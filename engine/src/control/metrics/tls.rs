@@ -21,8 +21,11 @@ pub(super) fn tls(whole: &Whole, families: &mut Families<'_>) -> fmt::Result {
     });
     let help = "TLS handshakes that came to none, and connections that broke its rules.";
     families.counters("tls_failures", help, failures)?;
-    let ends = (1u32..).zip(&whole.certificates);
-    let ends = ends.filter_map(|(number, end)| Some(([("certificate", number)], (*end)?)));
-    let help = "When a certificate of tls.certificates ends to be valid, in seconds since 1970.";
+    let ends = whole.certificates.iter().filter_map(|one| {
+        let labels = ([("listener", one.listener.as_str())], [("certificate", one.number as u64)]);
+        Some((labels, one.expires_s?))
+    });
+    let help = "When a certificate ends to be valid, in seconds since 1970. listener: the key of the \
+                listener whose own it is, or tls for all others.";
     families.gauges("tls_certificate_expiry_seconds", help, ends)
 }

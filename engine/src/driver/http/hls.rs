@@ -128,15 +128,15 @@ impl HttpDriver {
                 let kind = Kind { media_type: "video/mp4", max_age_s: MEDIA_AGE_S, etag: "" };
                 self.send(cx, request, &kind, Coding::Fixed, std::slice::from_ref(&init.bytes));
             }
-            Answer::Segment(form, segment) => {
-                let kind = Kind { media_type: form.media_type(), ..MEDIA };
+            Answer::Segment(rendition, segment) => {
+                let kind = Kind { media_type: rendition.media_type(), ..MEDIA };
                 let sent = self.send(cx, request, &kind, Coding::Fixed, slices(&segment));
-                cx.hub.hls_count(key, form, viewer(cx, request), sent);
+                cx.hub.hls_count(key, rendition.form, viewer(cx, request), sent);
             }
-            Answer::Part(form, part) => {
-                let kind = Kind { media_type: form.media_type(), ..MEDIA };
+            Answer::Part(rendition, part) => {
+                let kind = Kind { media_type: rendition.media_type(), ..MEDIA };
                 let sent = self.send(cx, request, &kind, Coding::Fixed, part.chunk.slices());
-                cx.hub.hls_count(key, form, viewer(cx, request), sent);
+                cx.hub.hls_count(key, rendition.form, viewer(cx, request), sent);
             }
             Answer::NotFound(why) => self.session.reject_hls(404, None, why),
             Answer::Bad(why) => self.session.reject_hls(400, None, why),

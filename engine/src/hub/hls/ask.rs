@@ -65,9 +65,9 @@ pub enum Answer {
     /// An initialisation segment.
     Init(Arc<Init>),
     /// A segment.
-    Segment(Form, Arc<Segment>),
+    Segment(Rendition, Arc<Segment>),
     /// A part.
-    Part(Form, Arc<Part>),
+    Part(Rendition, Arc<Part>),
     /// There is no such thing, or not any more.
     NotFound(&'static str),
     /// The request makes no sense.

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use corelay_config::HlsEncryption;
+use corelay_protocols::hls::encrypt::{Method, SampleKey};
 use corelay_protocols::hls::packager::Settings as PackagerSettings;
 use corelay_protocols::hls::presentation::{KeyTag, Settings as PresentationSettings};
 use corelay_protocols::hls::{Event, Form, Packager, Presentation};
@@ -191,12 +193,19 @@ impl Hub {
         let (packager, presentation) = self.make_packager(&stream.key, form);
         let budget = Arc::clone(self.pool.budget());
         let (bridging, policy) = (self.bridging(&stream.key), Arc::clone(&stream.policy));
-        let bridge = Bridge::new(bridging, policy, Arc::clone(&budget), stream.feed.latest());
-        PackagingParts { packager, presentation, bridge, budget, key: self.hls_key }
+        let takes_units = form == Form::Fmp4 || self.encrypts_samples();
+        let bridge = takes_units
+            .then(|| Bridge::new(bridging, policy, Arc::clone(&budget), stream.feed.latest()));
+        let key = self.hls_key.filter(|_| !self.encrypts_samples());
+        PackagingParts { packager, presentation, bridge, budget, key }
     }
 
     fn make_packager(&self, key: &StreamKey, form: Form) -> (Packager, Presentation) {
         let (hls, ts) = (&self.config.hls, &self.config.ts);
+        let sample_key = self.hls_key.filter(|_| self.encrypts_samples());
+        let sample_key = sample_key.map(|of_all| SampleKey::of_stream(of_all, &key.to_string()));
+        let method =
+            sample_key.map_or(Method::Aes128, |key| Method::SampleAes { vector: key.vector });
         let settings = PackagerSettings {
             form,
             segment_ms: hls.segment_ms,
@@ -206,6 +215,7 @@ impl Hub {
             service_name: key.name.to_string(),
             pcr_interval_ms: ts.pcr_interval_ms,
             tables_interval_ms: ts.tables_interval_ms,
+            sample_key,
             ..PackagerSettings::default()
         };
         let presentation = PresentationSettings {
@@ -214,13 +224,18 @@ impl Hub {
             part_ms: hls.part_ms,
             window: hls.window_segments,
             spare: hls.spare_segments,
-            key: self.hls_key.map(|_| KeyTag { uri: key_uri(&hls.key_uri) }),
+            key: self.hls_key.map(|_| KeyTag { method, uri: key_uri(&hls.key_uri) }),
         };
         // Numbers follow the clock, so that they do not go back when a stream is packaged again, or the
         // server is started again.
         let unix_ms = self.clock.unix_us(self.clock.now()) / 1_000;
         let packager = Packager::new(settings, unix_ms / u64::from(hls.segment_ms));
         (packager, Presentation::new(Arc::new(presentation)))
+    }
+
+    /// Frames are encrypted, so that what is packaged must be frames.
+    fn encrypts_samples(&self) -> bool {
+        self.hls_key.is_some() && self.config.hls.encryption == HlsEncryption::SampleAes
     }
 
     fn natural_form(&self, slot: usize) -> Option<Form> {

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use corelay_codecs::CodecId;
 use corelay_codecs::container::mpegts::psi::{Limits, Tables};
 use corelay_codecs::container::mpegts::{PACKET_SIZE, Packet};
+use corelay_codecs::{CodecId, TsBlock};
 use corelay_config::HlsForm;
 use corelay_protocols::hls::encrypt::encrypt;
 use corelay_protocols::hls::{Event, Form, Packager, Presentation};
@@ -35,11 +35,11 @@ pub struct Packaging {
     pub cores: SmallVec<[CoreIndex; 4]>,
     packager: Packager,
     presentation: Presentation,
-    /// Takes access units out of packets, for a form that needs them.
+    /// Takes access units out of packets, where they are needed.
     bridge: Option<Box<Bridge>>,
     charge: Charge,
     has_units: bool,
-    /// Segments are encrypted with it.
+    /// Whole segments are encrypted with it.
     key: Option<[u8; 16]>,
     is_shortened: bool,
 }
@@ -50,11 +50,11 @@ pub struct PackagingParts {
     pub packager: Packager,
     /// Takes what comes of it.
     pub presentation: Presentation,
-    /// Takes access units out of packets, for a form that needs them.
-    pub bridge: Bridge,
+    /// Takes access units out of packets, where they are needed.
+    pub bridge: Option<Bridge>,
     /// The memory ceiling.
     pub budget: Arc<Budget>,
-    /// Encrypts segments.
+    /// Encrypts whole segments.
     pub key: Option<[u8; 16]>,
 }
 
@@ -105,7 +105,7 @@ impl Packaging {
             cores: SmallVec::new(),
             packager,
             presentation,
-            bridge: (form == Form::Fmp4).then(|| Box::new(bridge)),
+            bridge: bridge.map(Box::new),
             charge: Charge::new(budget),
             has_units: false,
             key,
@@ -167,6 +167,7 @@ impl Packaging {
                 Some(bridge) => {
                     let units = bridge.take(unit);
                     self.push_bridged(&units, clock);
+                    self.push_beside(&packets.block);
                 }
             },
         }
@@ -206,6 +207,14 @@ impl Packaging {
             let Some(access_unit) = unit.access_unit() else { continue };
             let received_us = clock.unix_us(unit.received);
             self.packager.push_unit(access_unit, unit.entry_point, received_us);
+        }
+    }
+
+    /// What of a transport stream is no unit: its subtitles.
+    fn push_beside(&mut self, block: &TsBlock) {
+        let Some(bridge) = self.bridge.as_deref() else { return };
+        if let Some(program) = bridge.program() {
+            self.packager.push_beside(block, program, |time| bridge.place(time));
         }
     }
 

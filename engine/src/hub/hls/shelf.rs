@@ -137,7 +137,6 @@ impl Shelf {
             // A relay's group is opened by those who ask for it.
             return (!is_relay(&self.key)).then_some(Answer::NotFound("no such stream"));
         }
-        let form = self.form;
         match ask {
             Ask::Playlist(ask) => answer_playlist(presentation, ask, is_ready),
             Ask::Init(rendition, number) => {
@@ -147,12 +146,12 @@ impl Shelf {
             }
             Ask::Segment(rendition, msn) => {
                 let found = presentation.segment(*rendition, *msn).cloned();
-                let found = found.map(|segment| Answer::Segment(form, segment));
+                let found = found.map(|segment| Answer::Segment(*rendition, segment));
                 let is_next = is_next(presentation, *rendition, *msn);
                 found.or(gone_unless(is_next && self.live))
             }
             Ask::Part(rendition, msn, index) => match presentation.part(*rendition, *msn, *index) {
-                PartState::Ready(part) => Some(Answer::Part(form, part)),
+                PartState::Ready(part) => Some(Answer::Part(*rendition, part)),
                 PartState::Awaited | PartState::Unknown => {
                     let is_next = is_next(presentation, *rendition, *msn);
                     gone_unless(is_next && self.live)

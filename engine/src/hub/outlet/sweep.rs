@@ -14,6 +14,8 @@ pub(super) struct Sweep {
     pub(super) next: usize,
     /// The log's edge when it began: every viewer gets at least what is in front of it.
     edge: u64,
+    /// Some viewers get what there is from their connections.
+    by_connections: bool,
 }
 
 /// What one turn of a flush did.
@@ -27,6 +29,8 @@ pub struct Flushed {
     pub done: bool,
     /// When the oldest unit that this sweep sent was received from the publisher, once it is done.
     pub oldest_received: Option<Micros>,
+    /// Some viewers get it from their connections, which were told of it (notices).
+    pub by_connections: bool,
 }
 
 impl Outlet {
@@ -65,8 +69,9 @@ impl Outlet {
             sweep.next += 1;
             if subscriber.at == edge || !subscriber.is_ready() {
                 if subscriber.at < edge {
-                    let connection = subscriber.connection;
-                    notices.extend(by_connection(subscriber).map(|notice| (connection, notice)));
+                    let notice = by_connection(subscriber);
+                    sweep.by_connections |= notice.is_some();
+                    notices.extend(notice.map(|notice| (subscriber.connection, notice)));
                 }
                 continue;
             }
@@ -79,6 +84,7 @@ impl Outlet {
             flushed.bytes += send_to(subscriber, log, &slices, edge, notices);
         }
         flushed.done = true;
+        flushed.by_connections = sweep.by_connections;
         let from = self.flushed_to.max(self.log.tail());
         flushed.oldest_received = self.log.received_at(from).filter(|_| from < sweep.edge);
         self.flushed_to = sweep.edge;
@@ -89,7 +95,7 @@ impl Outlet {
         self.flushed = now;
         self.unflushed_since = None;
         self.closes_frame = false;
-        Sweep { next: 0, edge: self.log.edge() }
+        Sweep { next: 0, edge: self.log.edge(), by_connections: false }
     }
 }
 

@@ -52,6 +52,22 @@ fn what_is_appended_while_a_flush_is_under_way_reaches_those_who_were_served_bef
 }
 
 #[test]
+fn what_connections_send_counts_as_relayed_once_they_have_sent_it() {
+    let mut rig = Rig::new(1);
+    let key = rig.key(0);
+    let publisher = rig.publish(0, &key);
+    rig.play(0, &key, Watch { delivery: Delivery::Encrypted, ..Watch::form(Form::HttpFlv) });
+    rig.send(publisher, &program(0, 1, 1_000));
+    let hub = &mut rig.hubs[0];
+    assert_eq!(hub.latency_us().len(), 0, "connections may still be at it");
+    hub.connections_sent();
+    let samples = hub.latency_us().len();
+    assert!(samples > 0);
+    hub.connections_sent();
+    assert_eq!(hub.latency_us().len(), samples, "each flush counts once");
+}
+
+#[test]
 fn the_end_of_a_stream_waits_for_a_flush_that_is_under_way() {
     let mut rig = Rig::with(1, |config| config.applications.default.publisher_grace_ms = 0);
     let key = rig.key(0);

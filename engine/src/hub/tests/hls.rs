@@ -89,7 +89,7 @@ fn media_sequence(text: &str) -> u64 {
 
 fn segment(rig: &mut Rig, peer: usize, key: &StreamKey, msn: u64) -> Arc<Segment> {
     match ask(rig, peer, key, Ask::Segment(TS, msn)) {
-        Some(Answer::Segment(Form::Ts, segment)) => segment,
+        Some(Answer::Segment(TS, segment)) => segment,
         other => panic!("no segment {msn}: {other:?}"),
     }
 }
@@ -181,7 +181,7 @@ fn a_part_that_is_announced_is_sent_as_soon_as_it_is_there() {
     assert!(ask(&mut rig, viewers[1], &key, Ask::Part(TS, msn, index)).is_none());
     publish(&mut rig, publisher, 5, 1);
     let answer = rig.peers[viewers[1]].answers.pop();
-    let Some(Answer::Part(Form::Ts, part)) = answer else { panic!("{answer:?}") };
+    let Some(Answer::Part(TS, part)) = answer else { panic!("{answer:?}") };
     let Part { msn: got_msn, index: got_index, .. } = *part;
     assert_eq!((got_msn, got_index), (msn, index));
 }

@@ -1,15 +1,19 @@
-//! What all TLS connections of the process share.
+//! What the TLS connections of a listener share.
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::SystemTime;
 
+use arc_swap::ArcSwap;
+use corelay_config::{Config, ListenerClientCa, ListenerTls, TlsCertificate, TlsVersion};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::pki_types::CertificateDer;
 use rustls::server::{NoServerSessionStorage, ServerSessionMemoryCache, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion, version};
 
-use super::certificates::{Certificates, LoadError, load_chain};
+use super::certificates::{Certificates, LoadError, load_chain, stamp};
 
-/// The settings of `[tls]`.
+/// The settings of `[tls]`, or of a listener that has some of its own.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Pairs of PEM files: chain and key. The first is for peers that name no server, or an unknown one.
@@ -32,24 +36,52 @@ pub struct Settings {
     pub http2: bool,
 }
 
-/// See the module.
+/// What is spoken inside TLS. Both ends agree on it by name (ALPN, RFC 7301), where it has one that
+/// clients know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spoken {
+    /// HTTP of media: HTTP/2 where the settings allow it, and HTTP/1.1.
+    Media,
+    /// HTTP of the API: HTTP/1.1 alone.
+    Api,
+    /// What has no such name.
+    Unnamed,
+}
+
+/// What the TLS connections of one listener share, or those of all listeners that have nothing of their
+/// own: certificates, authorities of clients, tickets. A session is resumed where it began: what lets a
+/// client in here opens nothing elsewhere.
 #[derive(Debug)]
 pub struct Acceptor {
     settings: Settings,
     certificates: Arc<Certificates>,
-    http: Arc<ServerConfig>,
-    other: Arc<ServerConfig>,
+    current: ArcSwap<Current>,
+}
+
+/// Where connections come in that speak one thing.
+#[derive(Clone, Debug)]
+pub struct Entrance {
+    acceptor: Arc<Acceptor>,
+    spoken: Spoken,
+}
+
+/// What handshakes need, until there are other authorities.
+#[derive(Debug)]
+struct Current {
+    /// The certificates of `client_ca`; empty where there is none.
+    authorities: Vec<CertificateDer<'static>>,
+    media: Arc<ServerConfig>,
+    api: Arc<ServerConfig>,
+    unnamed: Arc<ServerConfig>,
 }
 
 impl Settings {
-    /// The settings of the configuration.
-    pub fn from_config(config: &corelay_config::Config) -> Self {
+    /// Those of `[tls]`.
+    pub fn from_config(config: &Config) -> Self {
         let tls = &config.tls;
-        let pair =
-            |one: &corelay_config::TlsCertificate| (one.certificate.clone(), one.key.clone());
         Self {
-            certificates: tls.certificates.iter().map(pair).collect(),
-            allows_v12: tls.version_min == corelay_config::TlsVersion::V12,
+            certificates: pairs(&tls.certificates),
+            allows_v12: tls.version_min == TlsVersion::V12,
             tickets: tls.tickets,
             client_ca: tls.client_ca.clone(),
             handshake_timeout_ms: tls.handshake_timeout_ms,
@@ -59,6 +91,24 @@ impl Settings {
             http2: config.http.http2,
         }
     }
+
+    /// Those of a listener.
+    pub fn of_listener(config: &Config, own: &ListenerTls) -> Self {
+        let mut settings = Self::from_config(config);
+        if !own.certificates.is_empty() {
+            settings.certificates = pairs(&own.certificates);
+        }
+        match &own.client_ca {
+            ListenerClientCa::AsTls => {}
+            ListenerClientCa::NotAsked => settings.client_ca = None,
+            ListenerClientCa::Of(path) => settings.client_ca = Some(path.clone()),
+        }
+        settings
+    }
+}
+
+fn pairs(certificates: &[TlsCertificate]) -> Vec<(PathBuf, PathBuf)> {
+    certificates.iter().map(|one| (one.certificate.clone(), one.key.clone())).collect()
 }
 
 impl Acceptor {
@@ -67,42 +117,105 @@ impl Acceptor {
     /// # Errors
     /// The first file that cannot be used.
     pub fn new(settings: Settings) -> Result<Self, LoadError> {
-        let provider = Arc::new(provider());
-        let certificates =
-            Certificates::load(settings.certificates.clone(), Arc::clone(&provider))?;
-        let certificates = Arc::new(certificates);
-        let mut other = server_config(&settings, &provider, &certificates)?;
-        let mut http = other.clone();
-        let names = [HTTP_2, b"http/1.1"].into_iter().skip(usize::from(!settings.http2));
-        http.alpn_protocols = names.map(<[u8]>::to_vec).collect();
-        // librtmp takes the tickets of TLS 1.3, which come behind the handshake, for a failed read; those
-        // of TLS 1.2 are part of it.
-        other.send_tls13_tickets = 0;
-        Ok(Self { settings, certificates, http: Arc::new(http), other: Arc::new(other) })
+        let certificates = Certificates::load(settings.certificates.clone())?;
+        Self::sharing(settings, Arc::new(certificates))
     }
 
-    /// What a listener's handshakes need: HTTP is negotiated by name (ALPN, RFC 7301), nothing else has a
-    /// name that clients know.
-    pub fn config(&self, is_http: bool) -> &Arc<ServerConfig> {
-        if is_http { &self.http } else { &self.other }
+    /// The same with certificates that are loaded already.
+    ///
+    /// # Errors
+    /// The file of the authorities cannot be used.
+    pub fn sharing(settings: Settings, certificates: Arc<Certificates>) -> Result<Self, LoadError> {
+        let authorities = load_authorities(&settings)?;
+        let current = Current::new(&settings, &certificates, authorities)?;
+        Ok(Self { settings, certificates, current: ArcSwap::from_pointee(current) })
     }
 
-    /// The certificates, which may be loaded again.
+    /// What handshakes need from now on.
+    pub fn config(&self, spoken: Spoken) -> Arc<ServerConfig> {
+        let current = self.current.load();
+        Arc::clone(match spoken {
+            Spoken::Media => &current.media,
+            Spoken::Api => &current.api,
+            Spoken::Unnamed => &current.unnamed,
+        })
+    }
+
+    /// Loads the files again, for the handshakes to come. All or nothing. Where the authorities are others
+    /// than before, no session is resumed that began under those.
+    ///
+    /// # Errors
+    /// The first file that cannot be used; what was loaded before stays.
+    pub fn reload(&self) -> Result<(), LoadError> {
+        let authorities = load_authorities(&self.settings)?;
+        let next = if authorities == self.current.load().authorities {
+            None
+        } else {
+            Some(Current::new(&self.settings, &self.certificates, authorities)?)
+        };
+        self.certificates.reload()?;
+        if let Some(next) = next {
+            self.current.store(Arc::new(next));
+        }
+        Ok(())
+    }
+
+    /// What tells one state of the files from another.
+    pub fn stamp(&self) -> Vec<Option<(SystemTime, u64)>> {
+        let mut stamps = self.certificates.stamp();
+        stamps.extend(self.settings.client_ca.iter().map(stamp));
+        stamps
+    }
+
+    /// The certificates.
     pub fn certificates(&self) -> &Arc<Certificates> {
         &self.certificates
     }
+}
 
-    /// The settings.
-    pub fn settings(&self) -> &Settings {
-        &self.settings
+impl Entrance {
+    /// The way in for those who speak `spoken`.
+    pub fn new(acceptor: Arc<Acceptor>, spoken: Spoken) -> Self {
+        Self { acceptor, spoken }
     }
+
+    /// What a handshake that begins now needs.
+    pub fn config(&self) -> Arc<ServerConfig> {
+        self.acceptor.config(self.spoken)
+    }
+}
+
+impl Current {
+    fn new(
+        settings: &Settings,
+        certificates: &Arc<Certificates>,
+        authorities: Vec<CertificateDer<'static>>,
+    ) -> Result<Self, LoadError> {
+        let mut unnamed = server_config(settings, certificates, &authorities)?;
+        let offering = |names: &[&[u8]]| {
+            let mut config = unnamed.clone();
+            config.alpn_protocols = names.iter().map(|name| name.to_vec()).collect();
+            Arc::new(config)
+        };
+        let media = offering(if settings.http2 { &[HTTP_2, HTTP_1_1] } else { &[HTTP_1_1] });
+        let api = offering(&[HTTP_1_1]);
+        // librtmp takes the tickets of TLS 1.3, which come behind the handshake, for a failed read; those
+        // of TLS 1.2 are part of it.
+        unnamed.send_tls13_tickets = 0;
+        Ok(Self { authorities, media, api, unnamed: Arc::new(unnamed) })
+    }
+}
+
+fn load_authorities(settings: &Settings) -> Result<Vec<CertificateDer<'static>>, LoadError> {
+    settings.client_ca.as_deref().map_or(Ok(Vec::new()), load_chain)
 }
 
 fn server_config(
     settings: &Settings,
-    provider: &Arc<CryptoProvider>,
     certificates: &Arc<Certificates>,
+    authorities: &[CertificateDer<'static>],
 ) -> Result<ServerConfig, LoadError> {
+    let provider = certificates.provider();
     let versions: &[&SupportedProtocolVersion] =
         if settings.allows_v12 { &[&version::TLS13, &version::TLS12] } else { &[&version::TLS13] };
     let builder = ServerConfig::builder_with_provider(Arc::clone(provider))
@@ -113,8 +226,8 @@ fn server_config(
         Some(path) => {
             let blame = |why: String| LoadError::File { path: path.clone(), why };
             let mut roots = RootCertStore::empty();
-            for certificate in load_chain(path)? {
-                roots.add(certificate).map_err(|error| blame(error.to_string()))?;
+            for certificate in authorities {
+                roots.add(certificate.clone()).map_err(|error| blame(error.to_string()))?;
             }
             let provider = Arc::clone(provider);
             let verifier =
@@ -141,7 +254,7 @@ fn server_config(
 
 /// aws-lc with our order of cipher suites: AES-128 first, because it costs a core about a quarter less
 /// than AES-256 and nobody can break either.
-fn provider() -> CryptoProvider {
+pub(super) fn provider() -> CryptoProvider {
     let mut provider = aws_lc_rs::default_provider();
     provider.cipher_suites.sort_by_key(|suite| {
         let name = suite.suite().as_str().unwrap_or_default();
@@ -153,5 +266,7 @@ fn provider() -> CryptoProvider {
 
 /// The name of HTTP/2 by TLS (RFC 9113 3.2).
 pub(super) const HTTP_2: &[u8] = b"h2";
+/// The name of HTTP/1.1 (RFC 7301 6).
+const HTTP_1_1: &[u8] = b"http/1.1";
 /// Sessions kept for resumption without tickets; about 300 bytes each.
 const SESSIONS_MAX: usize = 4_096;

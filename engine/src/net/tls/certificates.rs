@@ -12,6 +12,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
+use super::acceptor::provider;
 use super::validity::not_after;
 
 /// Certificate chains and keys, in the order of the settings. The first is the default.
@@ -53,10 +54,8 @@ impl Certificates {
     ///
     /// # Errors
     /// The first file that cannot be used.
-    pub fn load(
-        files: Vec<(PathBuf, PathBuf)>,
-        provider: Arc<CryptoProvider>,
-    ) -> Result<Self, LoadError> {
+    pub fn load(files: Vec<(PathBuf, PathBuf)>) -> Result<Self, LoadError> {
+        let provider = Arc::new(provider());
         let loaded = load_all(&files, &provider)?;
         Ok(Self { files, provider, current: ArcSwap::from_pointee(loaded) })
     }
@@ -72,10 +71,6 @@ impl Certificates {
 
     /// What tells one state of the files from another: when each was changed, and its length.
     pub fn stamp(&self) -> Vec<Option<(SystemTime, u64)>> {
-        let stamp = |path: &PathBuf| {
-            let metadata = std::fs::metadata(path).ok()?;
-            Some((metadata.modified().ok()?, metadata.len()))
-        };
         self.files.iter().flat_map(|(chain, key)| [stamp(chain), stamp(key)]).collect()
     }
 
@@ -85,6 +80,11 @@ impl Certificates {
             |one: &Arc<CertifiedKey>| one.end_entity_cert().ok().and_then(|der| not_after(der));
         let files = self.files.iter().map(|(chain, _)| chain.as_path());
         files.zip(self.current.load().iter().map(end)).collect()
+    }
+
+    /// What signs with their keys.
+    pub(super) fn provider(&self) -> &Arc<CryptoProvider> {
+        &self.provider
     }
 
     /// The one for `name` with which `is_usable` agrees; without a name, or where no certificate has it,
@@ -119,6 +119,12 @@ impl ResolvesServerCert for Certificates {
 fn covers(one: &CertifiedKey, name: &ServerName<'_>) -> bool {
     let parsed = one.end_entity_cert().ok().and_then(|der| ParsedCertificate::try_from(der).ok());
     parsed.is_some_and(|certificate| verify_server_name(&certificate, name).is_ok())
+}
+
+/// When a file was changed, and its length; `None` where it cannot be looked at.
+pub(super) fn stamp(path: &PathBuf) -> Option<(SystemTime, u64)> {
+    let metadata = std::fs::metadata(path).ok()?;
+    Some((metadata.modified().ok()?, metadata.len()))
 }
 
 fn load_all(

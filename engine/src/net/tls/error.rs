@@ -15,7 +15,7 @@ pub enum Error {
     /// The peer's offer and ours have nothing in common: versions, cipher suites, key exchange, ALPN.
     #[error("no common ground with the peer: {0}")]
     NoCommonGround(String),
-    /// A certificate is required of the peer (`tls.client_ca`), and it sent none that is good.
+    /// A certificate is required of the peer (`client_ca`), and it sent none that is good.
     #[error("client certificate: {0}")]
     ClientCertificate(String),
     /// The peer's bytes are no TLS, or break its rules.
@@ -130,7 +130,7 @@ fn incompatible(what: &PeerIncompatible) -> String {
 
 fn certificate(why: &CertificateError) -> String {
     match why {
-        CertificateError::UnknownIssuer => "not issued by a CA of `tls.client_ca`".to_owned(),
+        CertificateError::UnknownIssuer => "not issued by a CA of `client_ca`".to_owned(),
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
             "it has expired".to_owned()
         }

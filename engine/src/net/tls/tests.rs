@@ -2,6 +2,7 @@ use std::io::{IoSlice, Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 
+use corelay_config::Config;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, version};
 
@@ -76,7 +77,7 @@ impl Joined {
     fn new(acceptor: &Acceptor, config: &Arc<ClientConfig>, name: &str) -> Self {
         let name = ServerName::try_from(name.to_owned()).unwrap();
         Self {
-            server: Stream::new(Arc::clone(acceptor.config(true))).unwrap(),
+            server: Stream::new(acceptor.config(Spoken::Media)).unwrap(),
             client: ClientConnection::new(Arc::clone(config), name).unwrap(),
             plain: Vec::new(),
             received: Vec::new(),
@@ -181,7 +182,7 @@ fn behind_a_handshake_that_is_not_for_http_nothing_comes_unasked() {
     let (acceptor, config) = setup(&folder);
     for _ in 0..2 {
         let mut joined = Joined::new(&acceptor, &config, "localhost");
-        joined.server = Stream::new(Arc::clone(acceptor.config(false))).unwrap();
+        joined.server = Stream::new(acceptor.config(Spoken::Unnamed)).unwrap();
         while joined.server.is_handshaking() {
             let mut flight = Vec::new();
             joined.client.write_tls(&mut flight).unwrap();
@@ -240,7 +241,7 @@ fn plain_bytes_are_known_as_such_from_the_first_one() {
     let folder = Folder::new("plain");
     let (acceptor, _) = setup(&folder);
     for words in [&b"GET / HTTP/1.1\r\n"[..], &[3, 0, 0, 0]] {
-        let mut stream = Stream::new(Arc::clone(acceptor.config(true))).unwrap();
+        let mut stream = Stream::new(acceptor.config(Spoken::Media)).unwrap();
         let error = stream.receive(words, &mut Vec::new()).unwrap_err();
         assert_eq!(error, Error::NotTls(words[0]));
         assert!(!stream.has_output(), "a peer without TLS can read no alert");
@@ -324,8 +325,129 @@ fn where_client_certificates_are_required_only_those_of_the_authority_are_good()
     assert_eq!(nobody, Error::ClientCertificate("the peer sent none".to_owned()));
     let stranger = other.issue_client("camera 1");
     let stranger = try_with(Client::trusting(&ours).identity(&stranger)).unwrap_err();
-    assert!(stranger.to_string().contains("tls.client_ca"), "{stranger}");
+    assert!(stranger.to_string().contains("`client_ca`"), "{stranger}");
     try_with(Client::trusting(&ours).identity(&ours.issue_client("camera 1"))).unwrap();
+}
+
+/// Settings for `localhost` that take clients of `clients` only, by the file `NAME.pem`.
+fn settings_for(folder: &Path, authority: &Authority, name: &str, clients: &Authority) -> Settings {
+    let path = folder.join(format!("{name}.pem"));
+    std::fs::write(&path, clients.pem()).unwrap();
+    let mut settings = settings(folder, &[&authority.issue(&["localhost"])]);
+    settings.client_ca = Some(path);
+    settings
+}
+
+#[test]
+fn what_was_begun_without_a_client_certificate_is_not_resumed_where_one_is_required() {
+    let folder = Folder::new("crossing");
+    let authority = Authority::new("ours");
+    let open = Acceptor::new(settings(&folder.0, &[&authority.issue(&["localhost"])])).unwrap();
+    let (first, second) = (Authority::new("first"), Authority::new("second"));
+    let [first_only, second_only] = [("first", &first), ("second", &second)].map(|(name, ca)| {
+        let settings = settings_for(&folder.0, &authority, name, ca);
+        // One certificate for all of them: nothing but the authorities tells them apart.
+        Acceptor::sharing(settings, Arc::clone(open.certificates())).unwrap()
+    });
+    for version in [&version::TLS12, &version::TLS13] {
+        let client = || Client::trusting(&authority).version(version);
+        let handshake = |acceptor: &Acceptor, config: &Arc<ClientConfig>| {
+            let mut joined = Joined::new(acceptor, config, "localhost");
+            let run = joined.run();
+            run.map(|()| joined.server.take_handshake().unwrap().is_resumed)
+        };
+        let nobody = client().config();
+        assert_eq!(handshake(&open, &nobody), Ok(false));
+        assert_eq!(handshake(&open, &nobody), Ok(true), "it has tickets");
+        let error = handshake(&first_only, &nobody).unwrap_err();
+        assert_eq!(error.refusal(), Refusal::ClientCertificate, "{error}");
+
+        let known = client().identity(&first.issue_client("camera")).config();
+        assert_eq!(handshake(&first_only, &known), Ok(false));
+        assert_eq!(handshake(&first_only, &known), Ok(true));
+        let error = handshake(&second_only, &known).unwrap_err();
+        assert_eq!(error.refusal(), Refusal::ClientCertificate, "{error}");
+    }
+}
+
+#[test]
+fn other_authorities_count_for_new_handshakes_and_end_the_resumption_of_sessions() {
+    let folder = Folder::new("authorities");
+    let (authority, first, second) =
+        (Authority::new("ours"), Authority::new("first"), Authority::new("second"));
+    let acceptor = Acceptor::new(settings_for(&folder.0, &authority, "clients", &first)).unwrap();
+    let known = Client::trusting(&authority).identity(&first.issue_client("camera")).config();
+    let handshake = |config: &Arc<ClientConfig>| {
+        let mut joined = Joined::new(&acceptor, config, "localhost");
+        joined.run().map(|()| joined.server.take_handshake().unwrap().is_resumed)
+    };
+    assert_eq!(handshake(&known), Ok(false));
+    // The same authorities once more leave sessions as they are.
+    acceptor.reload().unwrap();
+    assert_eq!(handshake(&known), Ok(true));
+
+    let stamp = acceptor.stamp();
+    std::fs::write(folder.0.join("clients.pem"), "no certificate").unwrap();
+    assert_ne!(acceptor.stamp(), stamp);
+    let error = acceptor.reload().unwrap_err();
+    assert!(matches!(&error, LoadError::Empty(path) if path.ends_with("clients.pem")), "{error}");
+    assert_eq!(handshake(&known), Ok(true));
+
+    std::fs::write(folder.0.join("clients.pem"), second.pem()).unwrap();
+    acceptor.reload().unwrap();
+    let error = handshake(&known).unwrap_err();
+    assert_eq!(error.refusal(), Refusal::ClientCertificate, "{error}");
+    let new = Client::trusting(&authority).identity(&second.issue_client("camera")).config();
+    assert_eq!(handshake(&new), Ok(false));
+}
+
+#[test]
+fn only_http_is_agreed_on_by_name_and_the_api_has_no_http_2() {
+    let folder = Folder::new("names of protocols");
+    let authority = Authority::new("ours");
+    let mut settings = settings(&folder.0, &[&authority.issue(&["localhost"])]);
+    let names = |settings: &Settings, spoken| {
+        let acceptor = Acceptor::new(settings.clone()).unwrap();
+        acceptor.config(spoken).alpn_protocols.clone()
+    };
+    assert_eq!(names(&settings, Spoken::Media), [&b"h2"[..], b"http/1.1"]);
+    assert_eq!(names(&settings, Spoken::Api), [b"http/1.1"]);
+    assert!(names(&settings, Spoken::Unnamed).is_empty());
+    settings.http2 = false;
+    assert_eq!(names(&settings, Spoken::Media), [b"http/1.1"]);
+}
+
+#[test]
+fn listeners_with_nothing_of_their_own_share_and_the_certificates_of_all_are_shown_once() {
+    let folder = Folder::new("acceptors");
+    let authority = Authority::new("ours");
+    let [all, own] = ["all", "own"].map(|name| authority.issue(&[name]).write(&folder.0, name));
+    let ca = folder.0.join("ca.pem");
+    std::fs::write(&ca, authority.pem()).unwrap();
+    let text = format!(
+        "tls.certificates = [{}]\nhttp.listen = [\"127.0.0.1:0\", \
+         {{ address = \"127.0.0.1:0\", tls = true }}, \
+         {{ address = \"127.0.0.1:0\", tls = true, certificates = [{}] }}, \
+         {{ address = \"127.0.0.1:0\", tls = true, client_ca = \"{}\" }}]\n\
+         rtmp.listen = [{{ address = \"127.0.0.1:0\", tls = true }}]\n",
+        all.toml(),
+        own.toml(),
+        ca.display()
+    );
+    let config = Config::parse(&text, "f").unwrap();
+    let acceptors = Acceptors::load(&config).unwrap();
+    let names: Vec<&str> = acceptors.all().map(|(name, _)| name).collect();
+    assert_eq!(names, [SHARED, "http.listen[2]", "http.listen[3]"]);
+    let shown = acceptors.shown();
+    let places: Vec<_> = shown.iter().map(|one| (one.listener, one.number, one.file)).collect();
+    assert_eq!(places, [(SHARED, 1, &*all.certificate), ("http.listen[2]", 1, &*own.certificate)]);
+    assert!(shown.iter().all(|one| one.ends_s.is_some()));
+    for (key, own) in config.secure_listeners() {
+        acceptors.entrance(&key, own, Spoken::Unnamed);
+    }
+    let missing = text.replace("ca.pem", "missing.pem");
+    let error = Acceptors::load(&Config::parse(&missing, "f").unwrap()).unwrap_err();
+    assert!(error.to_string().contains("missing.pem"), "{error}");
 }
 
 #[test]
@@ -372,7 +494,7 @@ fn no_first_flight_of_a_peer_does_worse_than_an_error() {
     let name = ServerName::try_from("localhost").unwrap();
     ClientConnection::new(config, name).unwrap().write_tls(&mut hello).unwrap();
     let try_with = |bytes: &[u8]| {
-        let mut stream = Stream::new(Arc::clone(acceptor.config(true))).unwrap();
+        let mut stream = Stream::new(acceptor.config(Spoken::Media)).unwrap();
         let received = stream.receive(bytes, &mut Vec::new());
         assert!(stream.is_handshaking());
         received

@@ -187,6 +187,7 @@ fn program() -> Program {
         format,
         language: language.to_owned(),
         descriptors: vec![],
+        teletext: vec![],
         opus_channel_config: None,
     };
     let mut teletext = stream(258, 6, EsFormat::Teletext, "deu");
