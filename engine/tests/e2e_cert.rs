@@ -131,8 +131,8 @@ fn what_is_printed_is_a_file_of_settings() {
     let pair = &config.tls.certificates[0];
     assert!(pair.certificate.is_absolute() && pair.certificate.is_file(), "{pair:?}");
     assert!(pair.key.is_absolute() && pair.key.is_file(), "{pair:?}");
-    assert!(config.rtmp.listen.iter().any(|listener| listener.tls));
-    assert!(config.http.listen.iter().any(|listener| listener.tls));
+    assert!(config.rtmp.listen.iter().any(|listener| listener.tls.is_some()));
+    assert!(config.http.listen.iter().any(|listener| listener.tls.is_some()));
     assert!(finished.stdout.contains("(30 days)"), "{}", finished.stdout);
     assert!(finished.stdout.contains("\n# SHA-256 "), "{}", finished.stdout);
 

@@ -15,6 +15,7 @@ use corelay_codecs::container::mpegts::{analysis, pace};
 use corelay_codecs::container::rtp::{Packet, ReorderSettings};
 use corelay_config::{MediaUrl, Pace, Side};
 use support::netns::{self, Network};
+use support::{LIMIT, wait_until};
 
 fn input(url: &str, rejoin_s: u32) -> Input {
     let settings = InputSettings {
@@ -82,13 +83,20 @@ impl Rig {
         events
     }
 
-    /// Datagrams that arrive within a while.
-    fn heard(&mut self) -> usize {
-        std::thread::sleep(Duration::from_millis(200));
-        let before = self.packets;
+    /// Receives what is there.
+    fn receive(&mut self) {
         let Self { input, inbox, now, packets } = self;
         let mut take = |bytes: &[u8]| *packets += bytes.len() / 188;
         while input.receive(inbox, *now, &mut take) == Progress::More {}
+    }
+
+    /// Waits for so many datagrams: what has arrived then.
+    fn heard(&mut self, count: usize) -> usize {
+        let before = self.packets;
+        wait_until("datagrams arrive", LIMIT, || {
+            self.receive();
+            self.packets >= before + 7 * count
+        });
         (self.packets - before) / 7
     }
 }
@@ -110,7 +118,7 @@ fn an_input_is_received_again_when_its_interface_returns() {
             let sent = format!("udp://tx1@{group}:5000");
             let mut rig = Rig::open(&format!("udp://rx1@{group}:5000"), 0);
             send(network, &sent);
-            assert_eq!(rig.heard(), 1);
+            assert_eq!(rig.heard(1), 1);
             let events = rig.events();
             let [InputEvent::Opened { interface, .. }, InputEvent::Heard] = &events[..] else {
                 panic!("{events:?}")
@@ -118,7 +126,7 @@ fn an_input_is_received_again_when_its_interface_returns() {
             assert_eq!(interface.as_deref(), Some("rx1"));
 
             netns::ip("link del dev rx1");
-            rig.heard();
+            rig.receive();
             let events = rig.pass(2_000);
             let [InputEvent::Lost(why)] = &events[..] else { panic!("{events:?}") };
             assert!(why.contains("interface rx1 has gone"), "{why}");
@@ -131,7 +139,7 @@ fn an_input_is_received_again_when_its_interface_returns() {
             let events = rig.pass(15_000);
             assert!(matches!(&events[0], InputEvent::Opened { .. }), "{events:?}");
             send(network, &sent);
-            assert_eq!((rig.heard(), rig.events()), (1, vec![InputEvent::Heard]));
+            assert_eq!((rig.heard(1), rig.events()), (1, vec![InputEvent::Heard]));
         }
     });
 }
@@ -148,7 +156,7 @@ fn an_interface_that_was_replaced_is_joined_anew_at_once() {
             panic!("{events:?}")
         };
         send(network, "udp://tx1@239.71.1.2:5000");
-        assert_eq!(rig.heard(), 1);
+        assert_eq!(rig.heard(1), 1);
     });
 }
 
@@ -157,7 +165,7 @@ fn joining_anew_finds_out_that_the_interface_was_replaced() {
     netns::inside("joining_anew_finds_out_that_the_interface_was_replaced", |network: &Network| {
         let mut rig = Rig::open("udp://rx1@239.71.1.3:5000#renew=1", 0);
         send(network, "udp://tx1@239.71.1.3:5000");
-        assert_eq!(rig.heard(), 1);
+        assert_eq!(rig.heard(1), 1);
         rig.events();
         assert_eq!(rig.pass(900), [], "joined anew without a word");
         netns::ip("link del dev rx1");
@@ -228,11 +236,9 @@ fn a_full_send_buffer_drops_and_counts_and_waits_for_nothing() {
         let (snapshot, last) = network.sender().run(|| {
             let mut output = output("rtp://10.71.0.1:5000#sndbuf=65536");
             output.open(Micros(0));
-            let begun = Instant::now();
             for _ in 0..1_000 {
                 output.send(&datagram(), Micros(0));
             }
-            assert!(begun.elapsed() < Duration::from_secs(1));
             let snapshot = output.snapshot();
             // Until there is room again.
             while output.snapshot().counters.datagrams == snapshot.counters.datagrams {
@@ -244,12 +250,13 @@ fn a_full_send_buffer_drops_and_counts_and_waits_for_nothing() {
             (snapshot, 1_000 + drops)
         });
         let sent = snapshot.counters.datagrams;
-        assert!(snapshot.drops.full > 500, "{snapshot:?}");
+        // Had it waited for room, all of them would have been sent, within ten seconds.
+        assert!(snapshot.drops.full > 100, "{snapshot:?}");
         assert_eq!(sent + snapshot.drops.full, 1_000);
         // What was dropped has its number.
         let mut numbers = Vec::new();
         let mut buffer = [0; 2_000];
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + LIMIT;
         while numbers.len() < sent as usize + 1 {
             match receiver.recv(&mut buffer) {
                 Ok(size) => numbers.push(Packet::parse(&buffer[..size]).unwrap().header.sequence),

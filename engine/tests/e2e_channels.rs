@@ -59,7 +59,7 @@ fn start(settings: &str, inputs: usize) -> Relay {
 
 /// Waits for the last bytes, and gives what was heard.
 fn heard_of(listener: Listener, bytes: usize) -> Vec<Heard> {
-    let deadline = Instant::now() + Duration::from_secs(5);
+    let deadline = Instant::now() + LIMIT;
     while listener.bytes() < bytes as u64 && Instant::now() < deadline {
         thread::sleep(Duration::from_millis(10));
     }
@@ -85,17 +85,29 @@ fn assert_rtp(heard: &[Heard]) -> Vec<u8> {
     let field =
         |one: &Heard, at: usize| u32::from_be_bytes(one.payload[at..at + 4].try_into().unwrap());
     let sequence = |one: &Heard| u16::from_be_bytes([one.payload[2], one.payload[3]]);
-    let mut packets = Vec::new();
+    let (mut packets, mut late_us) = (Vec::new(), Vec::new());
     for (number, one) in heard.iter().enumerate() {
         assert_eq!(one.payload[..2], [0x80, 33], "version 2, payload type 33, nothing else");
         assert_eq!(sequence(one), sequence(first).wrapping_add(number as u16), "no gap");
         assert_eq!(field(one, 8), field(first, 8), "one source");
         let clock_us = i64::from(field(one, 4).wrapping_sub(field(first, 4)) as i32) * 100 / 9;
-        let early_us = clock_us - (one.at_us - first.at_us) as i64;
-        assert!(early_us.abs() < 60_000, "datagram {number}: {early_us} us before its time");
+        late_us.push((one.at_us - first.at_us) as i64 - clock_us);
         packets.extend_from_slice(&one.payload[12..]);
     }
+    assert_clock_of_arrival(&mut late_us);
     packets
+}
+
+/// Fails unless the clock of RTP goes as time does. A busy machine makes single datagrams late, none of
+/// them early, and in every part of a stream some are in time.
+fn assert_clock_of_arrival(late_us: &mut [i64]) {
+    let least = *late_us.iter().min().expect("datagrams");
+    let part = late_us.len().div_ceil(4);
+    for part in late_us.chunks_mut(part) {
+        part.sort_unstable();
+        let (first, half) = (part[0] - least, part[part.len() / 2] - least);
+        assert!(half < 60_000, "the first of them {first} us late, half of them {half} us");
+    }
 }
 
 /// # Panics

@@ -2,13 +2,16 @@
 
 mod support;
 
+use std::thread;
+
+use serde_json::Value;
 use support::flv::{self, AUDIO, SCRIPT, Tag, VIDEO};
 use support::media::{self, Media, PICTURES};
 use support::peer::Peer;
 use support::relay::Relay;
 use support::rtmp::Rtmp;
 use support::witness::Publisher;
-use support::{LIMIT, ffmpeg, http, wait_until};
+use support::{LIMIT, Scratch, ffmpeg, http, wait_for, wait_until};
 
 /// A viewer that came before the publisher gets all of it, over both protocols.
 fn everything_comes_through(media: Media, kinds: &[u8]) {
@@ -63,15 +66,20 @@ fn ffprobe_shows_both_tracks_over_rtmp_and_http_flv() {
         &relay.rtmp_url("live", "test"),
     );
     relay.await_publisher("live", "test");
-    for url in [relay.rtmp_url("live", "test"), relay.flv_url("live", "test")] {
-        let tracks = ffmpeg::probe(relay.scratch(), &url);
+    let probe = |url: String| {
+        let tracks = ffmpeg::probe(&Scratch::new("probe"), &url);
         let named = |name: &str| tracks.iter().find(|track| track["codec_name"] == name);
         let video = named("h264").unwrap_or_else(|| panic!("no H.264 in {url}: {tracks:?}"));
         let audio = named("aac").unwrap_or_else(|| panic!("no AAC in {url}: {tracks:?}"));
         assert_eq!((video["width"].as_u64(), video["height"].as_u64()), (Some(320), Some(180)));
         assert_eq!(audio["sample_rate"], "44100");
         assert_eq!(audio["channels"], 2);
-    }
+    };
+    thread::scope(|scope| {
+        for url in [relay.rtmp_url("live", "test"), relay.flv_url("live", "test")] {
+            scope.spawn(|| probe(url));
+        }
+    });
 }
 
 #[test]
@@ -84,10 +92,15 @@ fn a_late_joiner_decodes_from_its_first_picture_on() {
     );
     relay.await_publisher("live", "test");
     Rtmp::play(relay.rtmp(), "live", "test").unwrap().await_picture().unwrap();
-    for url in [relay.rtmp_url("live", "test"), relay.flv_url("live", "test")] {
-        let pictures = ffmpeg::decode(relay.scratch(), &url, 2);
+    let decode = |url: String| {
+        let pictures = ffmpeg::decode(&Scratch::new("decode"), &url, 2);
         assert!((48..=52).contains(&pictures), "{pictures} pictures in 2 s of {url}");
-    }
+    };
+    thread::scope(|scope| {
+        for url in [relay.rtmp_url("live", "test"), relay.flv_url("live", "test")] {
+            scope.spawn(|| decode(url));
+        }
+    });
 }
 
 /// What a viewer needs before its first frame: metadata, both configurations, then a keyframe.
@@ -107,9 +120,8 @@ fn assert_starts_well(tags: &[Tag]) {
 fn a_late_joiner_is_given_metadata_configurations_and_a_keyframe() {
     let relay = Relay::start("");
     let sent = Media::AudioVideo.tags();
-    let _publisher = Publisher::start(relay.rtmp(), "live", "test", sent.clone());
-    relay.await_publisher("live", "test");
-    std::thread::sleep(std::time::Duration::from_millis(2500));
+    let publisher = Publisher::start(relay.rtmp(), "live", "test", sent.clone());
+    publisher.await_ms(2_500);
 
     let over_rtmp = Rtmp::play(relay.rtmp(), "live", "test").unwrap().collect(150);
     assert_starts_well(&over_rtmp);
@@ -187,18 +199,28 @@ fn the_other_sounds_of_flash_come_through_and_are_named_in_the_api() {
         ("G711U", "pcm_mulaw", ["-c:a", "pcm_mulaw", "-ar", "8000"]),
         ("Speex", "speex", ["-c:a", "libspeex", "-ar", "16000"]),
     ];
-    for (api_name, name, encode) in sounds {
+    let publish = |(_, name, encode): &(&str, &str, [&str; 4])| {
         let url = relay.rtmp_url("live", name);
         let input = ["-v", "warning", "-nostdin", "-re", "-f", "lavfi", "-i", "sine=frequency=440"];
-        let output = ["-ac", "1", "-t", "30", "-f", "flv", &url];
-        let args = [&input[..], &encode, &output].concat();
-        let _publisher = Peer::spawn(relay.scratch(), "ffmpeg", &args);
-        relay.await_publisher("live", name);
-        for url in [&url, &relay.flv_url("live", name)] {
-            let tracks = ffmpeg::probe(relay.scratch(), url);
-            assert!(tracks.iter().any(|track| track["codec_name"] == name), "{url}: {tracks:?}");
+        let output = ["-ac", "1", "-f", "flv", &url];
+        Peer::spawn(relay.scratch(), "ffmpeg", &[&input[..], encode, &output].concat())
+    };
+    let _publishers: Vec<Peer> = sounds.iter().map(publish).collect();
+    // ffprobe looks for pictures for some seconds, all at the same time.
+    thread::scope(|scope| {
+        for (api_name, name, _) in sounds {
+            relay.await_publisher("live", name);
+            for url in [relay.rtmp_url("live", name), relay.flv_url("live", name)] {
+                scope.spawn(move || {
+                    let tracks = ffmpeg::probe(&Scratch::new("probe"), &url);
+                    let is_there = tracks.iter().any(|track| track["codec_name"] == name);
+                    assert!(is_there, "{url}: {tracks:?}");
+                });
+            }
+            let audio = || relay.stream("live", name).unwrap()["audio"]["codec"].clone();
+            let is_named =
+                wait_for("the API names it", LIMIT, || Some(audio()).filter(Value::is_string));
+            assert_eq!(is_named, api_name);
         }
-        let stream = relay.stream("live", name).unwrap();
-        assert_eq!(stream["audio"]["codec"], api_name, "{stream}");
-    }
+    });
 }

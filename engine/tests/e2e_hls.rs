@@ -8,6 +8,8 @@ mod feed;
 mod headend;
 #[path = "../../protocols/tests/support/hls_rules.rs"]
 mod hls_rules;
+#[path = "support/line.rs"]
+mod line;
 #[allow(dead_code, unreachable_pub)]
 #[path = "support/packets.rs"]
 mod packets;
@@ -15,6 +17,8 @@ mod support;
 
 #[path = "hls/channels.rs"]
 mod channels;
+#[path = "hls/encrypted.rs"]
+mod encrypted;
 #[path = "hls/players.rs"]
 mod players;
 #[path = "hls/playlists.rs"]
@@ -25,6 +29,8 @@ mod publishers;
 mod requests;
 #[path = "hls/segments.rs"]
 mod segments;
+#[path = "hls/subtitles.rs"]
+mod subtitles;
 #[path = "hls/viewers.rs"]
 mod viewers;
 

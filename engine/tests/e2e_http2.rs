@@ -13,7 +13,7 @@ use support::media::Media;
 use support::peer::{self, Peer};
 use support::secured::{Secured, Watching, assert_whole};
 use support::witness::Publisher;
-use support::{LIMIT, ffmpeg, hls, tls, wait_until};
+use support::{LIMIT, await_bytes, ffmpeg, hls, tls, wait_until};
 
 /// As much as any client lets a server send.
 const WINDOW: u32 = 1 << 20;
@@ -141,7 +141,7 @@ fn one_connection_plays_several_streams_and_asks_for_more_until_they_end() {
     other.stop();
     bodies[1].extend(client.rest_of(second));
     bodies.iter().for_each(|body| assert!(assert_whole(body) > 20));
-    assert_eq!(secured.relay.metric("corelay_viewers", ""), Some(0.0));
+    await_no_viewers(&secured);
 }
 
 #[test]
@@ -187,7 +187,12 @@ fn a_stream_that_is_not_read_is_given_up_and_its_connection_goes_on() {
     };
     assert_eq!(error.reason(), Some(Reason::CANCEL), "{error}");
     assert_eq!(client.get("/status").0, 200);
-    assert_eq!(secured.relay.metric("corelay_viewers", ""), Some(0.0));
+    await_no_viewers(&secured);
+}
+
+fn await_no_viewers(secured: &Secured) {
+    let viewers = || secured.relay.metric("corelay_viewers", "");
+    wait_until("nobody watches", LIMIT, || viewers() == Some(0.0));
 }
 
 /// Asks for the status now and then, which is answered, until the log says something.
@@ -238,7 +243,7 @@ fn a_peer_may_not_have_more_streams_than_it_is_told() {
     // Who gives one up may have another.
     drop(waiting);
     assert_eq!(client.reply(fourth).status, 200);
-    wait_until("nobody waits", LIMIT, || secured.relay.metric("corelay_viewers", "") == Some(0.0));
+    await_no_viewers(&secured);
 }
 
 #[test]
@@ -297,8 +302,8 @@ fn what_is_no_http_2_ends_its_connection_with_a_reason() {
         stream.write_all(words).unwrap();
         let _ = stream.read_to_end(&mut Vec::new());
     }
-    let timeouts = secured.relay.metric("corelay_failures_total", "reason=\"timeout\"");
-    assert_eq!(timeouts, Some(3.0));
+    let timeouts = || secured.relay.metric("corelay_failures_total", "reason=\"timeout\"");
+    wait_until("all of them are counted", LIMIT, || timeouts() == Some(3.0));
     assert!(assert_whole(&witness.stop()) > 0);
 }
 
@@ -321,14 +326,17 @@ fn a_setting_leaves_it_at_http_1_1() {
 
 #[test]
 fn curl_plays_a_transport_stream_that_ffmpeg_decodes() {
-    let secured = Secured::start("");
-    let _publisher = secured.publish();
+    let secured = Secured::start("applications.default.publisher_grace_ms = 0");
+    let publisher = secured.publish();
     let file = secured.files.file("play.ts");
     let out = file.to_str().unwrap();
-    let args = ["--http2", "-s", "--cacert", &secured.ca, "--max-time", "4", "-o", out];
+    let args = ["--http2", "-s", "--cacert", &secured.ca, "-o", out];
     let address = url(&secured, "/live/test.ts");
     let args = [&args[..], &[&address]].concat();
-    Peer::spawn(secured.relay.scratch(), "curl", &args).wait(LIMIT);
+    let player = Peer::spawn(secured.relay.scratch(), "curl", &args);
+    await_bytes(&file, 200_000);
+    publisher.stop();
+    assert!(player.wait(LIMIT).succeeded());
     let tracks = ffmpeg::probe(secured.relay.scratch(), out);
     assert_eq!(tracks.len(), 2, "{tracks:?}");
     assert!(ffmpeg::decode(secured.relay.scratch(), out, 1) > 20);

@@ -4,14 +4,13 @@ mod support;
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::time::Duration;
 
 use corelay_codecs::container::mpegts::packet::{Packet, Pid};
 use support::media::Media;
 use support::peer;
 use support::relay::Relay;
 use support::witness::Publisher;
-use support::{LIMIT, ffmpeg, http, wait_until};
+use support::{LIMIT, Scratch, ffmpeg, http, wait_until};
 
 const PACKET_BYTES: usize = 188;
 
@@ -43,14 +42,13 @@ const VIDEO_PID: Pid = Pid::new(0x100);
 #[test]
 fn a_late_joiner_gets_tables_and_a_keyframe_and_no_packet_is_missing() {
     let relay = Relay::start("");
-    let _publisher = Publisher::start(relay.rtmp(), "live", "test", Media::AudioVideo.tags());
-    relay.await_publisher("live", "test");
-    std::thread::sleep(Duration::from_millis(1500));
+    let publisher = Publisher::start(relay.rtmp(), "live", "test", Media::AudioVideo.tags());
+    publisher.await_ms(1_500);
     let mut viewer = http::Viewer::open(relay.http(), "/live/test.ts");
     assert_eq!(viewer.head.header("content-type"), Some("video/mp2t"));
     let mut late = http::websocket(relay.http(), "/live/test.ts");
     assert!(viewer.read_to(150_000), "the stream ended early");
-    let over_websocket = http::read_websocket(&mut late, Duration::from_secs(2));
+    let over_websocket = http::read_websocket(&mut late, 100_000);
     for bytes in [&viewer.bytes, &over_websocket] {
         let packets = packets(bytes);
         assert!(packets.len() > 200, "{} packets", packets.len());
@@ -100,16 +98,21 @@ fn ffprobe_and_gstreamer_find_both_tracks() {
     let _publisher = ffmpeg::publish_forever(relay.scratch(), Media::AudioVideo, &rtmp);
     relay.await_publisher("live", "test");
     let url = relay.ts_url("live", "test");
-    let tracks = ffmpeg::probe(relay.scratch(), &url);
-    let codecs: Vec<_> = tracks.iter().map(|track| &track["codec_name"]).collect();
-    assert_eq!(codecs, ["h264", "aac"]);
-    assert_eq!(tracks[0]["width"], 320);
+    let probe = std::thread::spawn({
+        let url = url.clone();
+        move || {
+            let tracks = ffmpeg::probe(&Scratch::new("probe"), &url);
+            let codecs: Vec<_> = tracks.iter().map(|track| &track["codec_name"]).collect();
+            assert_eq!(codecs, ["h264", "aac"]);
+            assert_eq!(tracks[0]["width"], 320);
+        }
+    });
     let decoded = ffmpeg::decode(relay.scratch(), &url, 2);
     assert!((48..=52).contains(&decoded), "{decoded} pictures in 2 s");
 
     let file = relay.scratch().file("gst.ts");
     let mut viewer = http::Viewer::open(relay.http(), "/live/test.ts");
-    viewer.read_for(Duration::from_secs(4));
+    assert!(viewer.read_to(200_000), "the stream ended early");
     std::fs::write(&file, &viewer.bytes).unwrap();
     let pipeline = format!(
         "-q filesrc location={} ! tsdemux name=d \
@@ -121,14 +124,14 @@ fn ffprobe_and_gstreamer_find_both_tracks() {
     let finished = peer::run(relay.scratch(), "gst-launch-1.0", &args, LIMIT);
     assert!(finished.succeeded(), "{}", finished.output());
     assert!(!finished.output().contains("WARN"), "{}", finished.output());
+    probe.join().expect("ffprobe finds both");
 }
 
 #[test]
 fn sound_alone_starts_with_its_tables() {
     let relay = Relay::start("");
-    let _publisher = Publisher::start(relay.rtmp(), "live", "test", Media::AudioOnly.tags());
-    relay.await_publisher("live", "test");
-    std::thread::sleep(Duration::from_millis(1500));
+    let publisher = Publisher::start(relay.rtmp(), "live", "test", Media::AudioOnly.tags());
+    publisher.await_ms(1_500);
     let mut viewer = http::Viewer::open(relay.http(), "/live/test.ts");
     assert!(viewer.read_to(40_000), "the stream ended early");
     let packets = packets(&viewer.bytes);

@@ -2,8 +2,6 @@
 
 mod support;
 
-use std::time::{Duration, Instant};
-
 use support::flv::{self, AUDIO, VIDEO};
 use support::media::Media;
 use support::relay::Relay;
@@ -15,6 +13,18 @@ fn units_received(relay: &Relay) -> f64 {
     relay.metric("corelay_units_in_total", "").unwrap()
 }
 
+/// How many units come between two readings of the counter that differ, `count` times in a row.
+fn steps(relay: &Relay, count: usize) -> Vec<f64> {
+    let (mut steps, mut last) = (Vec::new(), units_received(relay));
+    wait_until("units go on", LIMIT, || {
+        let now = units_received(relay);
+        steps.extend(Some(now - last).filter(|&step| step > 0.0));
+        last = now;
+        steps.len() >= count
+    });
+    steps
+}
+
 #[test]
 fn a_publisher_that_nobody_watches_is_read_in_gulps_and_at_once_when_somebody_comes() {
     let relay = Relay::start("cores.unwatched_read_ms = 1000");
@@ -22,31 +32,18 @@ fn a_publisher_that_nobody_watches_is_read_in_gulps_and_at_once_when_somebody_co
     let publisher = Publisher::start(relay.rtmp(), "live", "test", sent.clone());
     wait_until("the first gulp", LIMIT, || units_received(&relay) > 10.0);
 
-    let (begun, mut gulps, mut last) = (Instant::now(), 0, units_received(&relay));
-    while begun.elapsed() < Duration::from_secs(3) {
-        std::thread::sleep(Duration::from_millis(20));
-        let now = units_received(&relay);
-        gulps += u32::from(now != last);
-        last = now;
-    }
-    assert!((2..=10).contains(&gulps), "{gulps} gulps in 3 s of 60 frames a second");
+    // Each is a second of 60 frames; it counts twice when it is seen half taken.
+    let gulps = steps(&relay, 3);
+    assert!(gulps.iter().sum::<f64>() > 60.0, "{gulps:?}");
 
     let mut player = Rtmp::play(relay.rtmp(), "live", "test").unwrap();
-    let mut received = player.collect(60);
-    let caught_up = Instant::now();
-    received.extend(player.collect(60));
-    assert!(caught_up.elapsed() < Duration::from_secs(3));
+    let received = player.collect(120);
     flv::assert_run(VIDEO, &sent, &received);
     flv::assert_run(AUDIO, &sent, &received);
 
-    let (begun, mut steps, mut last) = (Instant::now(), 0, units_received(&relay));
-    while begun.elapsed() < Duration::from_secs(2) {
-        std::thread::sleep(Duration::from_millis(20));
-        let now = units_received(&relay);
-        steps += u32::from(now != last);
-        last = now;
-    }
-    assert!(steps > 20, "{steps} steps in 2 s of 60 frames a second");
+    let mut sips = steps(&relay, 21);
+    sips.sort_by(f64::total_cmp);
+    assert!(sips[10] < 20.0, "half of them: {sips:?}");
     publisher.stop();
     drop(player);
     relay.await_no_clients();
@@ -60,7 +57,8 @@ fn a_spinning_core_serves_and_counts_what_it_works_only() {
     let mut player = Rtmp::play(relay.rtmp(), "live", "test").unwrap();
     let received = player.collect(120);
     flv::assert_run(VIDEO, &sent, &received);
-    let busy = relay.metric("corelay_core_busy_ratio", "").unwrap();
-    assert!(busy < 0.5, "two frames of work every 40 ms are no load: {busy}");
+    // Two frames of work every 40 ms are no load. A stall of the machine counts as work, but does not last.
+    let busy = || relay.metric("corelay_core_busy_ratio", "").unwrap();
+    wait_until("the core is hardly busy", LIMIT, || busy() < 0.5);
     publisher.stop();
 }

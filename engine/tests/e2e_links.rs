@@ -8,12 +8,13 @@ use std::thread;
 use std::time::Duration;
 
 use serde_json::Value;
+use socket2::{Domain, Socket, Type};
 use support::flv::{self, AUDIO, VIDEO};
 use support::media::Media;
 use support::nginx::Nginx;
 use support::relay::Relay;
 use support::rtmp::Rtmp;
-use support::{LIMIT, ffmpeg, http, ts, wait_until};
+use support::{LIMIT, ffmpeg, http, ts, wait_for, wait_until};
 
 /// A channel without inputs that sends what is published under its name.
 fn pushing(output: &str) -> String {
@@ -43,7 +44,7 @@ fn a_push_by_rtmp_goes_through_nginx_frame_for_frame() {
     let audio = flv::assert_run(AUDIO, &sent, &received);
     assert_eq!(video.first + video.count, flv::frames(&sent, VIDEO).len(), "to the last picture");
     assert_eq!(audio.first + audio.count, flv::frames(&sent, AUDIO).len(), "to the last sound");
-    assert!(video.count > 100, "{video:?}");
+    assert!(video.count > 50, "{video:?}");
     let says = |tag: &flv::Tag, word: &[u8]| tag.body.windows(word.len()).any(|part| part == word);
     let is_metadata = |tag: &&flv::Tag| tag.kind == 18 && says(tag, b"onMetaData");
     let metadata: Vec<_> = received.iter().filter(is_metadata).collect();
@@ -76,21 +77,30 @@ fn a_push_by_tcp_is_a_stream_of_its_receiver() {
 
 #[test]
 fn a_receiver_that_comes_late_or_returns_is_found() {
-    let probe = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = probe.local_addr().unwrap();
-    drop(probe);
+    // Bound all the time, so that nobody else gets the port, and refused while nobody listens.
+    let place = bind("127.0.0.1:0".parse().unwrap());
+    let address = place.local_addr().unwrap().as_socket().unwrap();
     let relay = Relay::start(&pushing(&format!("tcp://{address}")));
     let _publisher =
         ffmpeg::publish_forever(relay.scratch(), Media::AudioVideo, &relay.rtmp_url("live", "a"));
     relay.await_publisher("live", "a");
     relay.await_log(&["Connection refused"]);
     for _ in 0..3 {
-        let listener = TcpListener::bind(address).unwrap();
-        let (mut socket, _) = accept(&listener);
+        let listener = bind(address);
+        listener.listen(1).unwrap();
+        let (mut socket, _) = accept(&listener.into());
         let mut packets = [0; 10 * 188];
         socket.read_exact(&mut packets).unwrap();
         assert!(packets.chunks(188).all(|packet| packet[0] == 0x47));
     }
+}
+
+/// A socket at an address that it shares with others of this test.
+fn bind(address: SocketAddr) -> Socket {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
+    socket.set_reuse_address(true).unwrap();
+    socket.bind(&address.into()).unwrap();
+    socket
 }
 
 #[test]
@@ -136,8 +146,7 @@ fn a_pull_follows_redirects_and_takes_chunks_off() {
 fn a_pull_is_shown_without_its_secret_and_with_its_tables_where_they_are_asked_for() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let relay = Relay::start(&format!(
-        "iptv.silence_timeout_ms = 1500
-         [[channel]]
+        "[[channel]]
          name = \"iptv/news\"
          input = [\"http://{0}/a.ts?key=sesame#pnr=7\", \"http://{0}/b.ts?key=sesame\"]
          output = [\"rtmp://127.0.0.1:9/live/news?key=sesame\"]",
@@ -158,16 +167,17 @@ fn a_pull_is_shown_without_its_secret_and_with_its_tables_where_they_are_asked_f
     let listed = relay.stream("iptv", "news").unwrap();
     let transport = |stream: &Value| stream["inputs"][0]["transport"]["programs"][0].clone();
     assert_eq!(transport(&listed), Value::Null);
-    let codecs = listed["tracks"].as_array().unwrap().iter();
+    let one = wait_for("the service has a name", LIMIT, || {
+        let one = relay.api(&format!("/api/v1/streams/{}", listed["id"].as_str().unwrap()));
+        (transport(&one["stream"])["name"] == ts::SERVICE.0).then_some(one)
+    });
+    let codecs = one["stream"]["tracks"].as_array().unwrap().iter();
     let codecs: Vec<_> = codecs.map(|track| track["codec"].as_str().unwrap()).collect();
     assert_eq!(codecs, ["H264", "AAC"]);
-    let one = relay.api(&format!("/api/v1/streams/{}", listed["id"].as_str().unwrap()));
-    assert_eq!(transport(&one["stream"])["name"], ts::SERVICE.0);
     let all = relay.api("/api/v1/streams?analysis=1");
     assert_eq!(transport(&all["streams"][0])["name"], ts::SERVICE.0);
     assert!(relay.metric("corelay_ts_pcr_interval_max_seconds", "iptv/news").is_some());
 
-    relay.await_log(&["channel iptv/news input", "no more of the body within 1500 ms"]);
     drop(open);
     let channels = relay.api("/api/v1/channels");
     for told in [relay.log(), one.to_string(), all.to_string(), channels.to_string()] {
@@ -177,18 +187,25 @@ fn a_pull_is_shown_without_its_secret_and_with_its_tables_where_they_are_asked_f
 
 #[test]
 fn what_cannot_be_pulled_is_said_once_with_its_reason() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let [listener, silent] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
     let address = listener.local_addr().unwrap();
     let relay = Relay::start(&format!(
         "iptv.retry_min_ms = 100
          iptv.retry_max_ms = 200
+         iptv.silence_timeout_ms = 500
          [[channel]]
          name = \"iptv/none\"
          input = [\"http://{address}/none.ts\"]
          [[channel]]
          name = \"iptv/nobody\"
-         input = [\"http://nobody.invalid/none.ts\"]"
+         input = [\"http://nobody.invalid/none.ts\"]
+         [[channel]]
+         name = \"iptv/silent\"
+         input = [\"http://{}/none.ts?key=sesame\"]",
+        silent.local_addr().unwrap()
     ));
+    let (mut silent, _) = accept(&silent);
+    silent.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 188\r\n\r\n").unwrap();
     for _ in 0..5 {
         let (mut socket, _) = accept(&listener);
         socket.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").unwrap();
@@ -196,9 +213,11 @@ fn what_cannot_be_pulled_is_said_once_with_its_reason() {
     let line = relay.await_log(&["the server answered 404 Not Found"]);
     assert!(line.contains("WARN"), "{line}");
     relay.await_log(&["nobody.invalid has no address"]);
+    relay.await_log(&["channel iptv/silent input", "no more of the body within 500 ms"]);
     let log = relay.log();
     let warnings = log.lines().filter(|line| line.contains("WARN") && line.contains("404"));
     assert_eq!(warnings.count(), 1, "{log}");
+    assert!(!log.contains("sesame"), "{log}");
 }
 
 /// The next connection, and the head of its request if it has one.

@@ -133,7 +133,10 @@ fn a_player_that_comes_first_waits_and_then_gets_everything() {
 
 #[test]
 fn a_wait_that_is_over_ends_with_a_status() {
-    let relay = Relay::start("applications.default.play_wait_ms = 500");
+    let relay = Relay::start(
+        "applications.default.play_wait_ms = 500
+         applications.default.linger_ms = 500",
+    );
     let mut player = Rtmp::play(relay.rtmp(), "live", "never").unwrap();
     player.await_code(&["NetStream.Play."]).unwrap();
     drop(player);

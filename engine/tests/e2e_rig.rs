@@ -31,9 +31,7 @@ fn ffmpeg_plays_from_nginx_what_the_rigs_client_publishes() {
     let player = ffmpeg::record(&scratch, &nginx.url("test"), &file);
     std::thread::sleep(std::time::Duration::from_secs(1));
     let publisher = Publisher::start(nginx.address(), "in", "test", sent.clone());
-    support::wait_until("a file grows", LIMIT, || {
-        std::fs::metadata(&file).is_ok_and(|file| file.len() > 100_000)
-    });
+    support::await_bytes(&file, 100_000);
     player.stop();
     publisher.stop();
     let received = flv::read(&std::fs::read(&file).unwrap());

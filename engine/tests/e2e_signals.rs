@@ -3,7 +3,6 @@
 mod support;
 
 use std::net::TcpListener;
-use std::time::Duration;
 
 use support::media::Media;
 use support::relay::{self, Relay};
@@ -44,11 +43,11 @@ fn a_second_signal_ends_it_at_once() {
     let publisher = Publisher::start(relay.rtmp(), "live", "test", Media::AudioVideo.tags());
     // A viewer that never reads would keep a graceful stop waiting until its deadline.
     let _stuck = Rtmp::play(relay.rtmp(), "live", "test").unwrap();
-    std::thread::sleep(Duration::from_millis(500));
+    publisher.await_ms(500);
     relay.signal("TERM");
-    std::thread::sleep(Duration::from_millis(300));
+    relay.await_log(&["stopping within 600000 ms"]);
     relay.signal("TERM");
-    relay.await_exit(Duration::from_secs(20));
+    relay.await_exit(LIMIT);
     drop(publisher);
 }
 
@@ -58,7 +57,7 @@ fn a_graceful_stop_keeps_its_deadline() {
     let publisher = Publisher::start(relay.rtmp(), "live", "test", Media::AudioVideo.tags());
     let _stuck = Rtmp::play(relay.rtmp(), "live", "test").unwrap();
     relay.signal("TERM");
-    assert_eq!(relay.await_exit(Duration::from_secs(20)).code(), Some(0));
+    assert_eq!(relay.await_exit(LIMIT).code(), Some(0));
     drop(publisher);
 }
 

@@ -3,14 +3,13 @@
 mod support;
 
 use std::io::{Read, Write};
-use std::time::{Duration, Instant};
 
 use support::flv::{self, AUDIO, VIDEO};
 use support::media::Media;
 use support::peer::{self, Peer};
 use support::secured::{Secured, assert_whole};
 use support::tls::{self, Client};
-use support::{LIMIT, ffmpeg, http, wait_until};
+use support::{LIMIT, await_bytes, ffmpeg, http, wait_until};
 
 #[test]
 fn ffmpeg_publishes_and_plays_by_rtmps_frame_for_frame() {
@@ -18,9 +17,9 @@ fn ffmpeg_publishes_and_plays_by_rtmps_frame_for_frame() {
     let relay = &secured.relay;
     let url = relay.rtmps_url("live", "test");
     let file = relay.scratch().file("played.flv");
-    let publisher = ffmpeg::publish(relay.scratch(), Media::AudioVideo, &url);
-    relay.await_publisher("live", "test");
     let player = ffmpeg::record(relay.scratch(), &url, &file);
+    wait_until("the player waits", LIMIT, || relay.connections() == 1);
+    let publisher = ffmpeg::publish(relay.scratch(), Media::AudioVideo, &url);
     assert!(publisher.wait(LIMIT).succeeded());
     assert!(player.wait(LIMIT).status.is_some(), "the player was not told the end");
     let bytes = std::fs::read(file).unwrap();
@@ -78,9 +77,7 @@ fn rtmpdump_plays_by_rtmps() {
     let url = relay.rtmps_url("live", "test");
     let args = ["--live", "-r", &url, "-o", file.to_str().unwrap()];
     let player = Peer::spawn(relay.scratch(), "rtmpdump", &args);
-    wait_until("rtmpdump has received something", LIMIT, || {
-        std::fs::metadata(&file).is_ok_and(|file| file.len() > 60_000)
-    });
+    await_bytes(&file, 60_000);
     publisher.stop();
     assert!(player.wait(LIMIT).status.is_some(), "rtmpdump was not told the end");
     assert_whole(&std::fs::read(&file).unwrap());
@@ -95,9 +92,7 @@ fn curl_plays_by_https_checks_the_certificate_and_resumes_its_session() {
     let url = format!("https://localhost:{}/live/test.flv", relay.https_port());
     let args = ["-sSv", "--cacert", ca, "-D", "-", "-o", file.to_str().unwrap(), &url];
     let player = Peer::spawn(relay.scratch(), "curl", &args);
-    wait_until("curl has received something", LIMIT, || {
-        std::fs::metadata(&file).is_ok_and(|file| file.len() > 60_000)
-    });
+    await_bytes(&file, 60_000);
     publisher.stop();
     let played = player.wait(LIMIT);
     assert!(played.succeeded(), "curl: {}", played.output());
@@ -118,14 +113,18 @@ fn curl_plays_by_https_checks_the_certificate_and_resumes_its_session() {
 
 #[test]
 fn curl_plays_a_transport_stream_by_tls_1_2() {
-    let secured = Secured::start("");
+    let secured = Secured::start("applications.default.publisher_grace_ms = 0");
     let (relay, ca) = (&secured.relay, &secured.ca);
-    let _publisher = secured.publish();
+    let publisher = secured.publish();
     let file = relay.scratch().file("curl.ts");
     let url = format!("https://localhost:{}/live/test.ts", relay.https_port());
-    let tls = ["--tls-max", "1.2", "--cacert", ca, "--max-time", "4"];
+    let tls = ["--tls-max", "1.2", "--cacert", ca];
     let args = [&["-sv"][..], &tls, &["-o", file.to_str().unwrap(), &url]].concat();
-    let played = Peer::spawn(relay.scratch(), "curl", &args).wait(LIMIT);
+    let player = Peer::spawn(relay.scratch(), "curl", &args);
+    await_bytes(&file, 200_000);
+    publisher.stop();
+    let played = player.wait(LIMIT);
+    assert!(played.succeeded(), "{}", played.output());
     assert!(played.stderr.contains("using TLSv1.2"), "{}", played.stderr);
     let tracks = ffmpeg::probe(relay.scratch(), file.to_str().unwrap());
     assert_eq!(tracks.len(), 2, "{tracks:?}");
@@ -164,14 +163,10 @@ fn a_websocket_viewer_is_served_through_tls() {
     let stream = tls::connect(&config, relay.listening("https"), "localhost").unwrap();
     let url = "wss://localhost/live/test.flv";
     let (mut socket, _) = tungstenite::client(url, stream).expect("the upgrade");
-    let mut bytes = Vec::new();
-    let deadline = Instant::now() + Duration::from_secs(3);
-    while Instant::now() < deadline {
-        if let tungstenite::Message::Binary(part) = socket.read().expect("a message") {
-            bytes.extend_from_slice(&part);
-        }
-    }
+    let bytes = http::read_websocket(&mut socket, 100_000);
     assert_whole(&bytes);
+    // It is the only viewer.
+    assert!(relay.metric("corelay_relay_latency_seconds_count", "").unwrap() > 0.0);
     publisher.stop();
     let is_told = http::ends_with_close_frame(&mut socket);
     assert!(is_told, "no close frame at the end of the stream");

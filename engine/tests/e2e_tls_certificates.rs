@@ -9,11 +9,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::ClientConfig;
+use serde_json::json;
 use support::media::Media;
 use support::peer;
 use support::relay::Relay;
 use support::secured::{Secured, Watching, assert_whole, get};
-use support::tls::{self, Authority, Client};
+use support::tls::{self, Authority, Client, Secure};
+use support::witness::Publisher;
 use support::{LIMIT, Scratch, wait_until};
 
 /// Whether a client that trusts so is served by HTTPS.
@@ -80,7 +82,8 @@ fn new_certificates_are_taken_while_viewers_play_and_broken_ones_are_not() {
     std::fs::write(folder.join("server.key"), &issued.key).unwrap();
     relay.await_log(&["the certificates are loaded again"]);
     assert!(is_served(relay, &after) && !is_served(relay, &before));
-    std::thread::sleep(Duration::from_secs(1));
+    // More than a second of the stream.
+    viewer.await_more(60_000);
     assert!(assert_whole(&viewer.stop()) >= 25);
 }
 
@@ -123,12 +126,165 @@ fn where_client_certificates_are_required_nobody_is_served_without() {
     relay.await_log(&["closed for tls", "client certificate", "sent none"]);
     let stranger = other.issue_client("camera");
     ask(Client::trusting(&authority).identity(&stranger)).unwrap_err();
-    relay.await_log(&["closed for tls", "tls.client_ca"]);
+    relay.await_log(&["closed for tls", "client_ca"]);
     let known = authority.issue_client("camera");
     let answer = ask(Client::trusting(&authority).identity(&known)).unwrap();
     assert_eq!(&answer[..9], b"HTTP/1.1 ");
     let refused = "reason=\"client_certificate\"";
     assert_eq!(relay.metric("corelay_tls_failures_total", refused), Some(2.0));
+}
+
+/// A relay with two listeners of HTTPS: one as `[tls]` says, one with certificates and clients of its
+/// own, which nobody else has.
+struct TwoListeners {
+    relay: Relay,
+    files: Scratch,
+    shared: Authority,
+    own: Authority,
+    clients: Authority,
+}
+
+impl TwoListeners {
+    fn start(settings: &str) -> Self {
+        let files = Scratch::new("certificates");
+        let [shared, own, clients] = ["shared", "own", "clients"].map(Authority::new);
+        let all = shared.issue(&["localhost"]).write(files.path(), "shared");
+        let one = own.issue(&["localhost"]).write(files.path(), "own");
+        let ca = files.file("clients.pem");
+        std::fs::write(&ca, clients.pem()).unwrap();
+        let listen = format!(
+            "[\"127.0.0.1:0\", {{ address = \"127.0.0.1:0\", tls = true }}, \
+             {{ address = \"127.0.0.1:0\", tls = true, certificates = [{}], client_ca = \"{}\" }}]",
+            one.toml(),
+            ca.display()
+        );
+        let settings = format!("tls.certificates = [{}]\n{settings}", all.toml());
+        let relay = Relay::start_with_http(&listen, &settings);
+        Self { relay, files, shared, own, clients }
+    }
+
+    /// What the listener with its own answers to this client.
+    fn ask_own(&self, config: &Arc<ClientConfig>) -> std::io::Result<Secure> {
+        let address = self.relay.listening_all("https")[1];
+        let mut stream = tls::connect(config, address, "localhost")?;
+        // In TLS 1.3 a client hears of it with the first thing that it reads.
+        stream.write_all(b"GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer)?;
+        assert_eq!(&answer, b"HTTP/1.1 404");
+        Ok(stream)
+    }
+
+    /// A client of the listener with its own that is let in.
+    fn known(&self) -> Client {
+        Client::trusting(&self.own).identity(&self.clients.issue_client("camera"))
+    }
+}
+
+#[test]
+fn a_listener_shows_its_own_certificates_and_asks_clients_for_its_own() {
+    let two = TwoListeners::start("tls.reload_s = 0");
+    let shared = Client::trusting(&two.shared).config();
+    assert!(is_served(&two.relay, &shared));
+    two.ask_own(&shared).unwrap_err();
+    let error = two.ask_own(&Client::trusting(&two.own).config()).map(drop).unwrap_err();
+    assert!(error.to_string().contains("CertificateRequired"), "{error}");
+    two.ask_own(&two.known().config()).unwrap();
+    assert!(!is_served(&two.relay, &two.known().config()), "the other one shows its own");
+
+    let answer = two.relay.api("/api/v1/certificates");
+    let shown = answer["certificates"].as_array().unwrap();
+    assert_eq!(answer["total"], 2);
+    let shown = |index: usize| (&shown[index]["listener"], &shown[index]["file"]);
+    let file = |name| two.files.file(name).to_str().unwrap().to_owned();
+    assert_eq!(shown(0), (&json!("tls"), &json!(file("shared.pem"))));
+    assert_eq!(shown(1), (&json!("http.listen[2]"), &json!(file("own.pem"))));
+    let expiry = "corelay_tls_certificate_expiry_seconds";
+    for listener in ["listener=\"tls\"", "listener=\"http.listen[2]\""] {
+        assert!(two.relay.metric(expiry, listener).unwrap() > 1.7e9);
+    }
+}
+
+#[test]
+fn a_ticket_of_one_listener_does_not_open_another_that_asks_for_certificates() {
+    let two = TwoListeners::start("tls.reload_s = 0");
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        // One that trusts both keeps its sessions under the name of the server, whatever the port.
+        let client = Client::trusting(&two.shared).trusting_too(&two.own).version(version);
+        let client = client.config();
+        let address = two.relay.listening("https");
+        let visit = || {
+            let mut stream = tls::connect(&client, address, "localhost").unwrap();
+            stream.write_all(b"GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+            stream.read_exact(&mut [0; 12]).unwrap();
+            tls::is_resumed(&stream)
+        };
+        assert_eq!([visit(), visit()], [false, true]);
+        two.ask_own(&client).map(drop).unwrap_err();
+        let known = two.known().version(version).config();
+        let resumed = [(); 2].map(|()| tls::is_resumed(&two.ask_own(&known).unwrap()));
+        assert_eq!(resumed, [false, true]);
+    }
+    let refused = "reason=\"client_certificate\"";
+    assert_eq!(two.relay.metric("corelay_tls_failures_total", refused), Some(2.0));
+}
+
+#[test]
+fn what_a_listener_has_of_its_own_is_taken_anew_while_its_viewers_play() {
+    let two = TwoListeners::start("tls.reload_s = 1");
+    let address = two.relay.rtmp();
+    let _publisher = Publisher::start(address, "live", "test", Media::AudioVideo.tags());
+    two.relay.await_publisher("live", "test");
+    let before = two.known().config();
+    let mut viewer =
+        tls::connect(&before, two.relay.listening_all("https")[1], "localhost").unwrap();
+    get(&mut viewer, "/live/test.flv");
+    let viewer = Watching::start(viewer);
+
+    let (renewed, others) = (Authority::new("renewed"), Authority::new("others"));
+    renewed.issue(&["localhost"]).write(two.files.path(), "own");
+    two.relay.await_log(&["the certificates are loaded again (http.listen[2])"]);
+    let after = Client::trusting(&renewed).identity(&two.clients.issue_client("camera"));
+    wait_until("it shows the new one", LIMIT, || two.ask_own(&after.clone().config()).is_ok());
+
+    let ca = two.files.file("clients.pem");
+    std::fs::write(&ca, "nothing").unwrap();
+    two.relay.await_log(&["the certificates stay as they are (http.listen[2])", "clients.pem"]);
+    two.ask_own(&after.clone().config()).unwrap();
+    std::fs::write(&ca, others.pem()).unwrap();
+    let others = Client::trusting(&renewed).identity(&others.issue_client("camera")).config();
+    wait_until("others are let in", LIMIT, || two.ask_own(&others).is_ok());
+    two.ask_own(&after.config()).unwrap_err();
+    assert!(is_served(&two.relay, &Client::trusting(&two.shared).config()));
+    assert!(assert_whole(&viewer.stop()) >= 25);
+}
+
+#[test]
+fn the_api_may_have_certificates_and_clients_of_its_own() {
+    let files = Scratch::new("certificates");
+    let [shared, own] = ["shared", "own"].map(Authority::new);
+    let all = shared.issue(&["localhost"]).write(files.path(), "shared");
+    let admin = own.issue(&["localhost"]).write(files.path(), "admin");
+    let ca = files.file("operators.pem");
+    std::fs::write(&ca, own.pem()).unwrap();
+    let relay = Relay::start_secure(&format!(
+        "tls.certificates = [{}]\n admin.tls = true\n admin.certificates = [{}]\n\
+         admin.client_ca = \"{}\"",
+        all.toml(),
+        admin.toml(),
+        ca.display()
+    ));
+    assert!(is_served(&relay, &Client::trusting(&shared).config()));
+    let operator = Client::trusting(&own).identity(&own.issue_client("operator")).config();
+    let mut stream = tls::connect(&operator, relay.admin(), "localhost").unwrap();
+    get(&mut stream, "/api/v1/versions");
+    let nobody = Client::trusting(&own).config();
+    let refused = tls::connect(&nobody, relay.admin(), "localhost").and_then(|mut stream| {
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
+        stream.read_exact(&mut [0])
+    });
+    refused.unwrap_err();
+    relay.await_log(&["admin API: no TLS with"]);
 }
 
 #[test]

@@ -4,12 +4,13 @@ mod support;
 
 use std::io::Write;
 use std::path::PathBuf;
+use std::thread;
 use std::time::Duration;
 
 use support::media::Media;
 use support::peer::{self, Peer};
 use support::relay::Relay;
-use support::{LIMIT, ffmpeg, http, wait_until};
+use support::{LIMIT, Scratch, ffmpeg, http, wait_until};
 
 /// Publishes a file with ffmpeg as a transport stream, in real time and over and over.
 fn publish_forever(relay: &Relay, media: Media) -> Peer {
@@ -37,16 +38,22 @@ fn what_ffmpeg_sends_is_on_rtmp_http_flv_and_http_ts() {
     relay.await_publisher("live", "ts");
     let urls =
         [relay.rtmp_url("live", "ts"), relay.flv_url("live", "ts"), relay.ts_url("live", "ts")];
-    for url in urls {
-        let tracks = ffmpeg::probe(relay.scratch(), &url);
-        let mut codecs: Vec<_> =
-            tracks.iter().filter_map(|track| track["codec_name"].as_str()).collect();
-        codecs.sort_unstable();
-        assert_eq!(codecs, ["aac", "h264"], "{url}");
-        // The sound of a transport stream comes up to half a second behind its pictures.
-        let pictures = ffmpeg::decode(relay.scratch(), &url, 2);
-        assert!((37..=52).contains(&pictures), "{pictures} pictures in 2 s of {url}");
-    }
+    thread::scope(|scope| {
+        for url in &urls {
+            scope.spawn(move || {
+                let tracks = ffmpeg::probe(&Scratch::new("probe"), url);
+                let mut codecs: Vec<_> =
+                    tracks.iter().filter_map(|track| track["codec_name"].as_str()).collect();
+                codecs.sort_unstable();
+                assert_eq!(codecs, ["aac", "h264"], "{url}");
+            });
+            scope.spawn(move || {
+                // The sound of a transport stream comes up to half a second behind its pictures.
+                let pictures = ffmpeg::decode(&Scratch::new("decode"), url, 2);
+                assert!((37..=52).contains(&pictures), "{pictures} pictures in 2 s of {url}");
+            });
+        }
+    });
     let stream = relay.stream("live", "ts").unwrap();
     assert_eq!(stream["publisher"]["protocol"], "ts", "{stream}");
     relay.await_log(&["program 1", "H.264 (PID 256)", "AAC (ADTS) (PID 257"]);
@@ -60,7 +67,7 @@ fn every_picture_reaches_a_viewer_of_flv_that_came_first() {
     );
     let file = transport_stream(&relay, Media::AudioVideo);
     let address = relay.http();
-    let viewer = std::thread::spawn(move || {
+    let viewer = thread::spawn(move || {
         let mut viewer = http::Viewer::open(address, "/iptv/news.flv");
         viewer.read_to_end();
         viewer.bytes
@@ -70,7 +77,7 @@ fn every_picture_reaches_a_viewer_of_flv_that_came_first() {
     socket.write_all(b"corelay iptv/news?token=x\r\n").unwrap();
     for piece in std::fs::read(&file).unwrap().chunks(40_001) {
         socket.write_all(piece).unwrap();
-        std::thread::sleep(Duration::from_millis(10));
+        thread::sleep(Duration::from_millis(10));
     }
     drop(socket);
     let got = relay.scratch().file("got.flv");

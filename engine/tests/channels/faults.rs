@@ -1,9 +1,10 @@
 //! Interfaces that go and return, silence, and datagrams that are no transport stream.
 
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::feed::{self, Carriage, Feed, TX0, TX0_OTHER, TX1};
+use super::headend::PACKET_SIZE;
 use super::listener::{Listener, payloads};
 use super::support::netns::{self, Network};
 use super::support::{LIMIT, wait_until};
@@ -60,6 +61,9 @@ fn an_interface_that_goes_and_returns_is_told_once_and_used_again() {
             assert_same("after the return", &payloads(&heard_of(out, sent.len())), &sent);
             let sent = steady.stop();
             assert_same("the other channel", &payloads(&heard_of(undisturbed, sent.len())), &sent);
+            wait_until("the last one has come", LIMIT, || {
+                sent_again.ends_with(&sent[sent.len() - PACKET_SIZE..])
+            });
             let sent_again = payloads(&sent_again.stop());
             assert!(sent.ends_with(&sent_again), "from one packet on, everything");
         },
@@ -70,13 +74,26 @@ fn an_interface_that_goes_and_returns_is_told_once_and_used_again() {
 fn a_silent_group_is_diagnosed_within_five_seconds() {
     netns::inside("faults::a_silent_group_is_diagnosed_within_five_seconds", |_: &Network| {
         let relay = start(&channel("iptv/one", "udp://rx1@239.1.8.1:1234", &[]), 1);
-        let begun = Instant::now();
-        let line = relay.await_log(&["joined 239.1.8.1 on rx1, and nothing came within"]);
-        assert!(begun.elapsed() < Duration::from_millis(5_300), "{:?}", begun.elapsed());
+        let open = relay.await_log(&["channel iptv/one", "is open"]);
+        let line = relay.await_log(&["joined 239.1.8.1 on rx1, and nothing came within 4 s"]);
+        // Twice what is asked for: the machine may be busy.
+        let took = between(&open, &line);
+        assert!((4_000..10_000).contains(&took.as_millis()), "{took:?}");
         assert!(line.contains("WARN") && line.contains("channel iptv/one"), "{line}");
         let channels = relay.api("/api/v1/channels");
         assert_eq!(channels["channels"][0]["on_air"]["state"], "silent", "{channels:#}");
     });
+}
+
+/// Time between two log lines, by what stands at their beginning: 2026-11-22T20:28:43.123456Z.
+fn between(one: &str, other: &str) -> Duration {
+    const DAY_S: f64 = 86_400.0;
+    let at = |line: &str| {
+        let mut parts = line[11..26].split(':').map(|part| part.parse::<f64>().expect("a time"));
+        let mut next = || parts.next().expect("hours, minutes and seconds");
+        (next() * 60.0 + next()) * 60.0 + next()
+    };
+    Duration::from_secs_f64((at(other) - at(one)).rem_euclid(DAY_S))
 }
 
 #[test]
@@ -110,14 +127,17 @@ fn junk_in_a_channels_port_is_counted_and_changes_nothing() {
                     }
                 }
             }
-            thread::sleep(Duration::from_millis(300));
             let sent = feeds.map(Feed::stop);
             for ((listener, sent), group) in listeners.into_iter().zip(&sent).zip(groups) {
                 assert_same(group, &payloads(&heard_of(listener, sent.len())), sent);
             }
             for (name, count) in ["one", "rtp"].into_iter().zip(sent_junk) {
-                let stream = relay.stream("iptv", name).unwrap();
-                let datagrams = &stream["inputs"][0]["socket"];
+                let datagrams =
+                    || relay.stream("iptv", name).unwrap()["inputs"][0]["socket"].clone();
+                wait_until("the junk is counted", LIMIT, || {
+                    datagrams()["foreign"].as_u64() >= Some(count)
+                });
+                let datagrams = datagrams();
                 assert_eq!(datagrams["foreign"], count, "{name}: {datagrams:#}");
                 assert_eq!(datagrams["kernel_drops"], 0, "{name}: {datagrams:#}");
             }

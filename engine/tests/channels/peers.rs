@@ -1,13 +1,11 @@
 //! Foreign programs as senders and receivers: multicat, ffmpeg, GStreamer.
 
 use std::path::PathBuf;
-use std::thread;
-use std::time::Duration;
 
 use super::support::netns::{self, Network};
 use super::support::peer::{self, Peer};
 use super::support::relay::Relay;
-use super::support::{LIMIT, ts, wait_until};
+use super::support::{LIMIT, await_bytes, ts, wait_until};
 use super::{assert_probed_there, assert_same, channel, start};
 
 /// A relay whose channel sends what `input` brings as UDP and as RTP, and routes for its peers.
@@ -15,6 +13,16 @@ fn relay_for_peers(network: &Network, input: &str) -> Relay {
     network.sender().ip("route add 224.0.0.0/4 dev tx0");
     let outputs = ["udp://rx1@239.2.3.1:1234", "rtp://rx1@239.2.3.2:1234"];
     start(&channel("iptv/one", input, &outputs), 1)
+}
+
+/// Waits until programs of the sending host are members of groups, in the words of the kernel.
+fn await_member<const N: usize>(network: &Network, wanted: [&str; N]) {
+    wait_until("they listen", LIMIT, || {
+        network.sender().run(|| {
+            let groups = std::fs::read_to_string("/proc/thread-self/net/igmp").unwrap();
+            wanted.iter().all(|group| groups.contains(group))
+        })
+    });
 }
 
 /// Starts to receive with multicat, raw into one file and RTP into another.
@@ -37,12 +45,7 @@ fn multicat_sends_and_receives() {
     netns::inside("peers::multicat_sends_and_receives", |network: &Network| {
         let relay = relay_for_peers(network, "udp://rx0@239.1.3.1:1234");
         let receivers = receive_with_multicat(network, &relay);
-        wait_until("multicat listens", LIMIT, || {
-            network.sender().run(|| {
-                let groups = std::fs::read_to_string("/proc/thread-self/net/igmp").unwrap();
-                groups.contains("010302EF") && groups.contains("020302EF")
-            })
-        });
+        await_member(network, ["010302EF", "020302EF"]);
         // multicat needs an index beside the file, which ingests makes.
         let file = relay.scratch().file("news.ts");
         std::fs::copy(ts::path(), &file).unwrap();
@@ -50,9 +53,8 @@ fn multicat_sends_and_receives() {
         peer::run(relay.scratch(), "ingests", &["-p", "256", path], LIMIT);
         let args = ["-U", path, "239.1.3.1:1234@10.71.0.2"];
         let sender = network.sender().spawn(relay.scratch(), "multicat", &args);
-        thread::sleep(Duration::from_millis(4_500));
+        receivers.iter().for_each(|(_, path)| await_bytes(path, 250_000));
         drop(sender);
-        thread::sleep(Duration::from_millis(300));
         let sent = std::fs::read(&file).unwrap();
         for (receiver, path) in receivers {
             let said = receiver.stderr_so_far();
@@ -112,7 +114,7 @@ fn gstreamer_sends_and_receives_rtp() {
         );
         let args: Vec<&str> = receiver.split_whitespace().collect();
         let receiver = network.sender().spawn(relay.scratch(), "gst-launch-1.0", &args);
-        thread::sleep(Duration::from_secs(1));
+        await_member(network, ["020302EF"]);
         let sender = format!(
             "-q filesrc location={} ! tsparse set-timestamps=true ! rtpmp2tpay pt=33 ! \
              udpsink host=239.1.3.3 port=1234 multicast-iface=tx0 auto-multicast=false \
@@ -121,9 +123,7 @@ fn gstreamer_sends_and_receives_rtp() {
         );
         let args: Vec<&str> = sender.split_whitespace().collect();
         let sender = network.sender().spawn(relay.scratch(), "gst-launch-1.0", &args);
-        wait_until("GStreamer receives pictures", LIMIT, || {
-            std::fs::metadata(&got).is_ok_and(|file| file.len() > 100_000)
-        });
+        await_bytes(&got, 100_000);
         drop(sender);
         let said = receiver.stderr_so_far();
         assert!(!said.contains("WARN"), "{said}");

@@ -37,8 +37,10 @@ fn a_channel_on_demand_is_open_while_it_is_asked_for() {
         assert!(!is_open(), "nobody watches");
         for _ in 0..2 {
             let path = media_path(relay.http(), "/iptv/one.m3u8");
+            let viewer = Viewer::follow(relay.http(), &path);
             let watched = watch_until(relay.http(), &path, |watched| watched.segments.len() >= 2);
             assert!(is_open());
+            viewer.stop();
             for (name, bytes) in watched.segments.values() {
                 assert!(is_random_access(&cut(bytes)[2]), "{name}");
             }

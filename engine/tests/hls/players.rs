@@ -147,6 +147,45 @@ fn assert_hevc(relay: &Relay, app: &str, name: &str) {
 }
 
 #[test]
+fn av1_by_enhanced_rtmp_comes_as_fmp4() {
+    let relay = Relay::start(SHORT);
+    let _publisher = Publisher::start(relay.rtmp(), "live", "test", Media::Av1.tags());
+    relay.await_publisher("live", "test");
+    let variants = variants(relay.http(), "/live/test.m3u8");
+    let [(attributes, media)] = &variants[..] else { panic!("{variants:?}") };
+    assert!(media.contains(".hls/fmp4/"), "{media}");
+    assert_eq!(attribute(attributes, "CODECS"), Some("av01.0.00M.08"), "{attributes}");
+    assert_eq!(attribute(attributes, "RESOLUTION"), Some("320x180"), "{attributes}");
+    let watched = watch_until(relay.http(), media, |watched| watched.segments.len() >= 3);
+    assert_eq!(violations(&watched), [], "{}", watched.last());
+    let file = save(relay.scratch(), "av1.mp4", &watched.bytes());
+    let pictures = ffmpeg::picture_hashes(relay.scratch(), &file);
+    assert_eq!(pictures.len(), watched.segments.len() * media::FRAME_RATE);
+    // Decoded, they are those of the file that was published.
+    let sent = ffmpeg::picture_hashes(relay.scratch(), &Media::Av1.path());
+    let first = sent.iter().position(|hash| *hash == pictures[0]).expect("it was sent");
+    assert_eq!(first % media::FRAME_RATE, 0, "it starts at a keyframe");
+    let expected = sent.iter().cycle().skip(first).take(pictures.len());
+    assert!(pictures.iter().eq(expected), "the pictures are the same, in the same order");
+    let url = url(&relay, "live", "test", "");
+    assert_eq!(codecs(relay.scratch(), &url), ["av1"]);
+    assert!(decode(relay.scratch(), &url, 2) >= 45);
+}
+
+#[test]
+fn mpeg_audio_is_named_by_its_layer() {
+    let relay = Relay::start(SHORT);
+    let (path, target) = (Media::AudioVideo.path(), format!("tcp://{}", relay.ts()));
+    let args = ["-v", "error", "-nostdin", "-re", "-stream_loop", "-1", "-i"];
+    let output = [path.to_str().unwrap(), "-c:v", "copy", "-c:a", "mp2", "-f", "mpegts", &target];
+    let _publisher = Peer::spawn(relay.scratch(), "ffmpeg", &[&args[..], &output].concat());
+    relay.await_publisher("live", "ts");
+    let text = await_200(relay.http(), "/live/ts.m3u8").text();
+    assert!(text.contains("CODECS=\"avc1.64000d,mp4a.40.33\""), "{text}");
+    assert_eq!(codecs(relay.scratch(), &url(&relay, "live", "ts", "")), ["h264", "mp2"]);
+}
+
+#[test]
 fn opus_in_a_transport_stream_comes_as_fmp4() {
     let relay = Relay::start(SHORT);
     let (path, target) = (Media::AudioVideo.path(), format!("tcp://{}", relay.ts()));

@@ -36,11 +36,11 @@ fn a_publisher_that_returns_goes_on_behind_a_discontinuity() {
         let (url, scratch) = (url(&relay, "live", "test", ""), super::Scratch::new("player"));
         move || ffmpeg::decode(&scratch, &url, 5)
     });
-    thread::sleep(Duration::from_millis(2_500));
+    let path = media_path(address, "/live/test.m3u8?form=ts");
+    watch_until(address, &path, |watched| watched.segments.len() >= 2);
     publisher.stop();
     thread::sleep(Duration::from_millis(500));
     let _publisher = Publisher::start(relay.rtmp(), "live", "test", endless_tags());
-    let path = media_path(address, "/live/test.m3u8?form=ts");
     watch_until(address, &path, |watched| {
         let playlist = Playlist::parse(watched.last()).unwrap();
         let at = playlist.segments.iter().position(|segment| segment.is_discontinuity);

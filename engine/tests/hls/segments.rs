@@ -1,13 +1,10 @@
 //! What is in segments, one by one and in a row.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::Write;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
 
 use super::headend::{Headend, PACKET_SIZE, Role, Settings, digest_per_pid};
+use super::line::Line;
 use super::packets::{Packet, counter, cut, is_random_access, pid};
 use super::support::hls::{Viewer, Watched, media_path, resolve, watch_until};
 use super::support::relay::Relay;
@@ -98,38 +95,6 @@ fn every_core_serves_the_same_bytes() {
     let answer = relay.api("/api/v1/streams?count=10");
     let viewers = answer["streams"][0]["viewers"].as_array().expect("by core");
     assert!(viewers.len() >= 2, "no other core was asked: {answer}");
-}
-
-/// The transport stream of a headend over TCP, as `iptv/news`, until it is stopped: the bytes.
-struct Line {
-    stop: Arc<AtomicBool>,
-    thread: thread::JoinHandle<Vec<u8>>,
-}
-
-impl Line {
-    fn start(relay: &Relay, mut headend: Headend) -> Self {
-        let mut socket = http::open(relay.ts());
-        socket.write_all(b"corelay iptv/news\n").unwrap();
-        let stop = Arc::new(AtomicBool::new(false));
-        let flag = Arc::clone(&stop);
-        let thread = thread::spawn(move || {
-            let (started, mut sent) = (Instant::now(), Vec::new());
-            while !flag.load(Ordering::Relaxed) {
-                let due = started + Duration::from_micros(headend.elapsed_us());
-                thread::sleep(due.saturating_duration_since(Instant::now()));
-                let packets = headend.next_packets(21);
-                socket.write_all(&packets).expect("the relay takes it");
-                sent.extend(packets);
-            }
-            sent
-        });
-        Self { stop, thread }
-    }
-
-    fn stop(self) -> Vec<u8> {
-        self.stop.store(true, Ordering::Relaxed);
-        self.thread.join().expect("the relay kept it")
-    }
 }
 
 /// Fails unless pictures and a sound were taken out of a transport stream, with nothing missing.

@@ -52,6 +52,12 @@ pub struct Settings {
     pub transport_stream_id: u16,
     /// Default "Headend One".
     pub service_name: String,
+    /// The PAT begins with the network information table, as in DVB. Default true; hls.js takes the first row
+    /// of a PAT for the program.
+    pub has_network: bool,
+    /// The teletext is German subtitles on page 150: a text in every other second, for that second, with
+    /// its presentation time in it. Default: an initial page of random bytes.
+    pub has_subtitles: bool,
     /// The clock at the first packet, in ticks of 27 MHz below [`CLOCK_WRAP`]; `None` (default) for
     /// one that the seed makes, hours away from the wrap.
     pub clock_start: Option<u64>,
@@ -69,6 +75,8 @@ impl Default for Settings {
             program_number: 1001,
             transport_stream_id: 1,
             service_name: "Headend One".to_owned(),
+            has_network: true,
+            has_subtitles: false,
             clock_start: None,
         }
     }
@@ -307,6 +315,7 @@ impl Headend {
                 Sound::Aac => essence::aac(random, time),
                 Sound::Mp2 => essence::mp2(random, time),
             },
+            Role::Teletext if self.settings.has_subtitles => essence::subtitle(unit, time),
             Role::Teletext => essence::teletext(random, time),
             Role::Subtitles => essence::subtitles(unit, time),
             Role::Private => essence::private(random),

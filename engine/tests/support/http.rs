@@ -2,7 +2,6 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::{Duration, Instant};
 
 use tungstenite::{Message, WebSocket};
 
@@ -111,6 +110,7 @@ fn more(socket: &mut TcpStream, bytes: &mut Vec<u8>) -> bool {
             true
         }
         Err(error) if error.kind() == ErrorKind::ConnectionReset => false,
+        Err(error) if error.kind() == ErrorKind::Interrupted => more(socket, bytes),
         Err(error) => panic!("no reply within {LIMIT:?}: {error}"),
     }
 }
@@ -179,12 +179,6 @@ impl Viewer {
         true
     }
 
-    /// Reads for a while, or to the end of the stream.
-    pub fn read_for(&mut self, duration: Duration) {
-        let deadline = Instant::now() + duration;
-        while Instant::now() < deadline && more(&mut self.socket, &mut self.bytes) {}
-    }
-
     /// Reads to the end of the stream.
     pub fn read_to_end(&mut self) {
         while more(&mut self.socket, &mut self.bytes) {}
@@ -199,11 +193,11 @@ pub fn websocket(address: SocketAddr, path: &str) -> WebSocket<TcpStream> {
     socket
 }
 
-/// Reads binary messages for a while, or to the close frame; returns their bytes in a row.
-pub fn read_websocket(socket: &mut WebSocket<TcpStream>, duration: Duration) -> Vec<u8> {
-    let deadline = Instant::now() + duration;
+/// Reads binary messages until there are this many bytes, or to the close frame; returns their bytes
+/// in a row.
+pub fn read_websocket<S: Read + Write>(socket: &mut WebSocket<S>, length: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
-    while Instant::now() < deadline {
+    while bytes.len() < length {
         match socket.read() {
             Ok(Message::Binary(message)) => bytes.extend_from_slice(&message),
             Ok(Message::Close(_)) | Err(_) => break,

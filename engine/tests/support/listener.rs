@@ -4,8 +4,8 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsRawFd;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -28,7 +28,8 @@ pub struct Heard {
 pub struct Listener {
     stop: Arc<AtomicBool>,
     bytes: Arc<AtomicU64>,
-    thread: Option<JoinHandle<Vec<Heard>>>,
+    heard: Arc<Mutex<Vec<Heard>>>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Listener {
@@ -37,9 +38,10 @@ impl Listener {
         let group: SocketAddr = group.parse().expect("an address and a port");
         let socket = host.run(|| open(interface, group));
         let (stop, bytes) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-        let (flag, count) = (Arc::clone(&stop), Arc::clone(&bytes));
-        let thread = thread::spawn(move || listen(&socket, &flag, &count));
-        Self { stop, bytes, thread: Some(thread) }
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let (flag, count, all) = (Arc::clone(&stop), Arc::clone(&bytes), Arc::clone(&heard));
+        let thread = thread::spawn(move || listen(&socket, &flag, &count, &all));
+        Self { stop, bytes, heard, thread: Some(thread) }
     }
 
     /// Bytes of payload so far.
@@ -47,10 +49,16 @@ impl Listener {
         self.bytes.load(Ordering::Relaxed)
     }
 
+    /// Whether what was heard last ends so.
+    pub fn ends_with(&self, end: &[u8]) -> bool {
+        self.heard.lock().unwrap().last().is_some_and(|one| one.payload.ends_with(end))
+    }
+
     /// Ends it: everything that was heard.
     pub fn stop(mut self) -> Vec<Heard> {
         self.stop.store(true, Ordering::Relaxed);
-        self.thread.take().expect("stopped once").join().expect("it listens")
+        self.thread.take().expect("stopped once").join().expect("it listens");
+        std::mem::take(&mut self.heard.lock().unwrap())
     }
 }
 
@@ -97,15 +105,13 @@ fn set(socket: &Socket, level: i32, option: i32) {
     assert_eq!(result, 0, "{}", io::Error::last_os_error());
 }
 
-fn listen(socket: &Socket, stop: &AtomicBool, bytes: &AtomicU64) -> Vec<Heard> {
-    let mut all = Vec::new();
+fn listen(socket: &Socket, stop: &AtomicBool, bytes: &AtomicU64, all: &Mutex<Vec<Heard>>) {
     while !stop.load(Ordering::Relaxed) {
         if let Some(heard) = receive(socket) {
             bytes.fetch_add(heard.payload.len() as u64, Ordering::Relaxed);
-            all.push(heard);
+            all.lock().unwrap().push(heard);
         }
     }
-    all
 }
 
 /// One datagram; `None` when none comes for a while.

@@ -27,10 +27,12 @@ pub enum Media {
     VideoOnly,
     /// HEVC with B-frames alone; the FLV tags are Enhanced RTMP's.
     Hevc,
+    /// AV1 alone; the FLV tags are Enhanced RTMP's.
+    Av1,
 }
 
 impl Media {
-    /// The file: FLV, but for HEVC, which this ffmpeg writes only to MP4.
+    /// The file: FLV, but for HEVC and AV1, which this ffmpeg writes only to MP4.
     pub fn path(self) -> PathBuf {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(EDITION);
         std::fs::create_dir_all(&folder).expect("the target directory is writable");
@@ -39,6 +41,7 @@ impl Media {
             Self::AudioOnly => "audio.flv",
             Self::VideoOnly => "video.flv",
             Self::Hevc => "hevc.mp4",
+            Self::Av1 => "av1.mp4",
         };
         // Test programs run at the same time: one makes the file, the others wait for it.
         let lock = File::create(folder.join(format!("{name}.lock"))).expect("writable");
@@ -93,6 +96,18 @@ impl Media {
                 "-x265-params",
                 "keyint=25:min-keyint=25:scenecut=0:bframes=2:pools=1:log-level=error",
             ]),
+            Self::Av1 => args.extend([
+                "-c:v",
+                "libsvtav1",
+                "-preset",
+                "12",
+                "-g",
+                "25",
+                "-pix_fmt",
+                "yuv420p",
+                "-svtav1-params",
+                "lp=1",
+            ]),
             Self::AudioOnly => {}
         }
         let part = folder.join(format!("part-{}", path.file_name().unwrap().to_str().unwrap()));
@@ -104,8 +119,10 @@ impl Media {
     /// The media as FLV tags: what a publisher of it sends.
     pub fn tags(self) -> Vec<Tag> {
         let path = self.path();
-        if self == Self::Hevc {
-            return hevc_tags(&path);
+        match self {
+            Self::Hevc => return enhanced_tags(&path, b"hvc1", b"hvcC"),
+            Self::Av1 => return enhanced_tags(&path, b"av01", b"av1C"),
+            _ => {}
         }
         let tags = flv::read(&std::fs::read(path).expect("just made"));
         // The end-of-sequence tag is not wanted in a stream that is repeated.
@@ -119,14 +136,14 @@ pub fn period_ms(tags: &[Tag]) -> u32 {
     tags.iter().map(|tag| tag.timestamp_ms).max().unwrap_or(0) + 1000 / FRAME_RATE as u32
 }
 
-/// Enhanced RTMP v1, "Defining Additional Video Codecs": hvc1 tags from the samples of an MP4 file.
-/// ffprobe says where each sample lies; the hvcC box is found by its name.
-fn hevc_tags(path: &Path) -> Vec<Tag> {
+/// Enhanced RTMP v1, "Defining Additional Video Codecs": tags from the samples of an MP4 file. ffprobe
+/// says where each sample lies; the box of the configuration is found by its name.
+fn enhanced_tags(path: &Path, fourcc: &[u8; 4], config_box: &[u8; 4]) -> Vec<Tag> {
     let file = std::fs::read(path).expect("just made");
-    let at = file.windows(4).position(|name| name == b"hvcC").expect("an hvcC box");
+    let at = file.windows(4).position(|name| name == config_box).expect("a configuration");
     let size = u32::from_be_bytes(file[at - 4..at].try_into().unwrap()) as usize;
     let mut config = vec![0x90];
-    config.extend_from_slice(b"hvc1");
+    config.extend_from_slice(fourcc);
     config.extend_from_slice(&file[at + 4..at - 4 + size]);
     let mut tags = vec![Tag { kind: VIDEO, timestamp_ms: 0, body: config }];
 
@@ -146,12 +163,15 @@ fn hevc_tags(path: &Path) -> Vec<Tag> {
         let key = packet["flags"].as_str().is_some_and(|flags| flags.starts_with('K'));
         let frame_type: u8 = if key { 0x90 } else { 0xa0 };
         let mut body = Vec::new();
-        if offset_ms == 0 {
+        if fourcc == b"av01" {
+            body.push(frame_type | 1); // CodedFrames: AV1 has no composition time.
+            body.extend_from_slice(fourcc);
+        } else if offset_ms == 0 {
             body.push(frame_type | 3); // CodedFramesX: no composition time.
-            body.extend_from_slice(b"hvc1");
+            body.extend_from_slice(fourcc);
         } else {
             body.push(frame_type | 1);
-            body.extend_from_slice(b"hvc1");
+            body.extend_from_slice(fourcc);
             body.extend_from_slice(&offset_ms.to_be_bytes()[1..]);
         }
         body.extend_from_slice(&file[at..at + size]);

@@ -89,6 +89,13 @@ pub fn wait_until(what: &str, limit: Duration, mut ask: impl FnMut() -> bool) {
     wait_for(what, limit, || ask().then_some(()));
 }
 
+/// Waits until a program has written more than this into a file.
+pub fn await_bytes(file: &Path, bytes: u64) {
+    wait_until(&format!("{bytes} bytes in {}", file.display()), LIMIT, || {
+        std::fs::metadata(file).is_ok_and(|file| file.len() > bytes)
+    });
+}
+
 /// The first CPUs that this process may run on, at most `count`.
 pub fn cpus(count: usize) -> Vec<usize> {
     let status = std::fs::read_to_string("/proc/self/status").expect("procfs");

@@ -13,7 +13,6 @@ use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 use super::peer::Peer;
 use super::{LIMIT, Scratch, wait_until};
@@ -43,8 +42,10 @@ pub fn inside(test: &str, body: impl FnOnce(&Network)) {
     let variable = format!("{INSIDE}={test}");
     let enter = ["-rn", "env", &variable, program];
     let args = ["--exact", test, "--nocapture", "--test-threads=1"];
-    let finished = Peer::spawn(&scratch, "unshare", &[&enter[..], &args].concat()).wait(LIMIT * 2);
-    assert!(finished.succeeded(), "inside of the namespace: {}", finished.output());
+    let finished = Peer::spawn(&scratch, "unshare", &[&enter[..], &args].concat()).wait(LIMIT * 4);
+    // All of it: the reason stands in front of what the relay has logged.
+    let said = format!("{}\n{}", finished.stdout, finished.stderr);
+    assert!(finished.succeeded(), "inside of the namespace: {:?}\n{said}", finished.status);
     let ran = finished.stdout.contains("test result: ok. 1 passed");
     assert!(ran, "no test is named {test}: {}", finished.output());
 }
@@ -84,7 +85,7 @@ impl Network {
         self.sender.ip(&format!("addr add fd{net}::2/64 dev {tx} nodad"));
         ip(&format!("link set dev {rx} up"));
         self.sender.ip(&format!("link set dev {tx} up"));
-        wait_until("the cable has a carrier", Duration::from_secs(10), || {
+        wait_until("the cable has a carrier", LIMIT, || {
             ip(&format!("link show dev {rx}")).contains("LOWER_UP")
                 && self.sender.ip(&format!("link show dev {tx}")).contains("LOWER_UP")
         });
@@ -106,7 +107,7 @@ impl Host {
             .spawn()
             .expect("setpriv is part of util-linux");
         let host = Self { keeper };
-        wait_until("the sending host exists", Duration::from_secs(10), || {
+        wait_until("the sending host exists", LIMIT, || {
             std::fs::read_link(host.namespace()).is_ok_and(|namespace| namespace != own)
         });
         host

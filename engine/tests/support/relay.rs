@@ -55,6 +55,13 @@ impl Relay {
         Self::launch(SECURE, settings, &[])
     }
 
+    /// The same with these listeners of HTTP. The settings name the certificates.
+    pub fn start_with_http(listen: &str, settings: &str) -> Self {
+        let base =
+            BASE.replace("http.listen = [\"127.0.0.1:0\"]", &format!("http.listen = {listen}"));
+        Self::launch(&base, settings, &[])
+    }
+
     fn launch(base: &str, settings: &str, limits: &[&str]) -> Self {
         let scratch = Scratch::new("relay");
         let config = scratch.file("corelay.toml");
@@ -85,6 +92,15 @@ impl Relay {
     /// If it is not.
     pub fn listening(&self, kind: &str) -> SocketAddr {
         listening(&self.log(), kind).unwrap_or_else(|| panic!("it does not listen for {kind}"))
+    }
+
+    /// The same of all listeners of that name, in the order of the settings.
+    pub fn listening_all(&self, kind: &str) -> Vec<SocketAddr> {
+        let log = self.log();
+        let lines =
+            log.lines().filter_map(|line| line.strip_prefix("listening ")?.strip_prefix(kind));
+        let addresses = lines.filter_map(|rest| rest.strip_prefix(' '));
+        addresses.map(|address| address.parse().expect("an address")).collect()
     }
 
     /// Address of a stream for RTMP publishers and players through TLS.

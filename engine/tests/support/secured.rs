@@ -2,15 +2,15 @@
 
 use std::io::{Read, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
-use super::Scratch;
 use super::flv::{self, AUDIO, VIDEO};
 use super::media::Media;
 use super::relay::Relay;
 use super::tls::{self, Authority, Client, Secure};
 use super::witness::Publisher;
+use super::{LIMIT, Scratch, wait_until};
 
 /// A relay with a certificate for this machine.
 pub struct Secured {
@@ -79,14 +79,15 @@ pub fn get(stream: &mut (impl Read + Write), path: &str) -> String {
 /// A viewer that reads in a thread of its own.
 pub struct Watching {
     stop: Arc<AtomicBool>,
+    received: Arc<AtomicUsize>,
     thread: JoinHandle<Vec<u8>>,
 }
 
 impl Watching {
     /// Begins to read.
     pub fn start(mut stream: impl Read + Send + 'static) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let flag = Arc::clone(&stop);
+        let (stop, received) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let (flag, count_of_bytes) = (Arc::clone(&stop), Arc::clone(&received));
         let thread = std::thread::spawn(move || {
             let (mut bytes, mut buffer) = (Vec::new(), [0; 16 << 10]);
             while !flag.load(Ordering::Relaxed) {
@@ -95,10 +96,19 @@ impl Watching {
                     Ok(count) => bytes.extend_from_slice(&buffer[..count]),
                     Err(error) => panic!("the viewer lost its stream: {error}"),
                 }
+                count_of_bytes.store(bytes.len(), Ordering::Relaxed);
             }
             bytes
         });
-        Self { stop, thread }
+        Self { stop, received, thread }
+    }
+
+    /// Waits until it has received so many bytes more.
+    pub fn await_more(&self, bytes: usize) {
+        let enough = self.received.load(Ordering::Relaxed) + bytes;
+        wait_until("the viewer is served", LIMIT, || {
+            self.thread.is_finished() || self.received.load(Ordering::Relaxed) >= enough
+        });
     }
 
     /// Ends it; what it has read.

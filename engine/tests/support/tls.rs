@@ -112,6 +112,7 @@ impl Pair {
 }
 
 /// What a client does, to be changed.
+#[derive(Clone)]
 pub struct Client {
     roots: RootCertStore,
     versions: Vec<&'static SupportedProtocolVersion>,
@@ -127,6 +128,13 @@ impl Client {
         let mut roots = RootCertStore::empty();
         roots.add(authority.issuer.der().clone()).expect("an authority's certificate");
         Self { roots, versions: rustls::ALL_VERSIONS.to_vec(), identity: None }
+    }
+
+    /// The same, which trusts this one as well.
+    #[must_use]
+    pub fn trusting_too(mut self, authority: &Authority) -> Self {
+        self.roots.add(authority.issuer.der().clone()).expect("an authority's certificate");
+        self
     }
 
     /// The same, with one version.

@@ -84,5 +84,5 @@ fn make(scratch: &Scratch, path: &str) {
         "mpegts",
         path,
     ];
-    peer::run(scratch, "ffmpeg", &args, LIMIT);
+    peer::run(scratch, "ffmpeg", &args, LIMIT * 3);
 }

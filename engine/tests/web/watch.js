@@ -3,8 +3,9 @@
 // seconds      of media that must have been played
 // switch_level hls.js: the first variant for a second, then the second one
 // sound_only   there are no pictures to count
+// subtitles    hls.js: the first ones are shown, until two of their texts have been on the screen
 
-async function watch({ url, seconds, switch_level, sound_only, patience_ms }) {
+async function watch({ url, seconds, switch_level, sound_only, subtitles, patience_ms }) {
   const video = document.getElementById("video");
   const report = { error: null, pictures: 0, advanced_s: 0, width: 0, audio: false };
   const isHls = new URL(url).pathname.endsWith(".m3u8");
@@ -26,7 +27,9 @@ async function watch({ url, seconds, switch_level, sound_only, patience_ms }) {
     }
     const switched = !switch_level || video.videoWidth !== report.left_width;
     const seen = sound_only || report.pictures >= seconds * 20;
-    if (report.advanced_s >= seconds && seen && switched) break;
+    if (subtitles) readSubtitles(video, player, report);
+    const read = !subtitles || report.cues.length >= 2;
+    if (report.advanced_s >= seconds && seen && switched && read) break;
   }
   report.width = video.videoWidth;
   report.audio = (video.webkitAudioDecodedByteCount ?? 0) > 0;
@@ -34,6 +37,19 @@ async function watch({ url, seconds, switch_level, sound_only, patience_ms }) {
   report.latency_s = isHls ? player.latency : null;
   player.destroy();
   return report;
+}
+
+// Notes the subtitle tracks, and each text that is on the screen: its lines, the times between which it
+// is to be shown, and the time at which it was seen. Times are those of the video element.
+function readSubtitles(video, player, report) {
+  report.subtitle_tracks ??= player.subtitleTracks.map(({ name, lang }) => ({ name, lang }));
+  report.cues ??= [];
+  if (player.subtitleTrack < 0) player.subtitleTrack = 0;
+  player.subtitleDisplay = true;
+  for (const { startTime, endTime, text } of video.textTracks[0]?.activeCues ?? []) {
+    const isKnown = report.cues.some((cue) => cue.text === text);
+    if (!isKnown) report.cues.push({ startTime, endTime, text, seenAt: video.currentTime });
+  }
 }
 
 function openMpegts(url, video, report) {
@@ -58,6 +74,10 @@ function openHls(url, video, report, is_manual) {
   player.on(Hls.Events.MANIFEST_PARSED, (_, { levels }) => {
     report.levels = levels.map(({ height, codecSet }) => ({ height, codecSet }));
     if (is_manual) player.currentLevel = 0;
+  });
+  // The presentation time of the media at which the video element's time is 0.
+  player.on(Hls.Events.INIT_PTS_FOUND, (_, { initPTS, timescale }) => {
+    report.init_pts ??= (initPTS / timescale) * 90_000;
   });
   player.on(Hls.Events.FRAG_LOADED, (_, { part }) => (report[part ? "parts" : "segments"] += 1));
   player.on(Hls.Events.FRAG_CHANGED, (_, { frag }) => {

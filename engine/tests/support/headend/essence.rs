@@ -1,5 +1,8 @@
 //! Pictures, sounds, teletext, subtitles and private data, in PES packets.
 
+#[path = "../../../../codecs/tests/support/teletext.rs"]
+mod teletext;
+
 use super::FRAME_RATE;
 
 /// What is sent as one piece.
@@ -133,6 +136,27 @@ pub(super) fn mp2(random: &mut Random, time: u64) -> Essence {
 
 fn sound(stream_id: u8, time: u64, frames: Vec<u8>) -> Essence {
     timed_pes(stream_id, time + AUDIO_DELAY, 5, frames)
+}
+
+/// Subtitles on page 150: every other second its presentation time in yellow, and a word with German
+/// letters below, which are erased after a second. Between them, nothing but stuffing.
+pub(super) fn subtitle(unit: u64, time: u64) -> Essence {
+    let pts = (time + AUDIO_DELAY) & 0x1_FFFF_FFFF;
+    let control = teletext::C4_ERASE | teletext::C6_SUBTITLE | teletext::option(1);
+    let header = || teletext::header(0x150, control);
+    // Decoders take a page for complete when another one begins in its magazine.
+    let filler = || teletext::header(0x1FF, 0);
+    let packets = match unit % 50 {
+        0 => {
+            let first = teletext::boxed(format!("\x03{pts}").as_bytes());
+            let rows = [(20, first), (22, teletext::boxed(b"Gr}~e"))];
+            let rows = rows.map(|(number, codes)| teletext::row(0x150, number, &codes));
+            [header()].into_iter().chain(rows).chain([filler()]).collect()
+        }
+        25 => vec![header(), filler()],
+        _ => Vec::new(),
+    };
+    Essence::pes(teletext::pes(pts, &packets))
 }
 
 /// Three lines of teletext: ETSI EN 300 472. Exactly one packet.

@@ -7,7 +7,7 @@ const NETWORK_ID: u16 = 0x3001;
 const PROVIDER: &str = "Corelay";
 
 pub(super) fn pat(settings: &Settings) -> Vec<u8> {
-    let mut body = row(0, 0x10);
+    let mut body = if settings.has_network { row(0, 0x10) } else { Vec::new() };
     body.extend(row(settings.program_number, settings.first_pid));
     long_section(0x00, 0xB0, settings.transport_stream_id, settings, &body)
 }
@@ -41,6 +41,7 @@ fn stream(role: Role, settings: &Settings) -> Option<(u8, Vec<Vec<u8>>)> {
             };
             (stream_type, vec![descriptor(0x0A, &[language(number), &[0]].concat())])
         }
+        Role::Teletext if settings.has_subtitles => (0x06, vec![descriptor(0x56, b"deu\x11\x50")]),
         // An initial page, 100.
         Role::Teletext => (0x06, vec![descriptor(0x56, b"eng\x09\x00")]),
         Role::Subtitles => (0x06, vec![descriptor(0x59, b"eng\x10\x00\x01\x00\x01")]),
