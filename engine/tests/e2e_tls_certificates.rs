@@ -84,6 +84,7 @@ fn new_certificates_are_taken_while_viewers_play_and_broken_ones_are_not() {
     assert!(is_served(relay, &after) && !is_served(relay, &before));
     // More than a second of the stream.
     viewer.await_more(60_000);
+    viewer.await_more(60_000);
     assert!(assert_whole(&viewer.stop()) >= 25);
 }
 
@@ -256,6 +257,7 @@ fn what_a_listener_has_of_its_own_is_taken_anew_while_its_viewers_play() {
     wait_until("others are let in", LIMIT, || two.ask_own(&others).is_ok());
     two.ask_own(&after.config()).unwrap_err();
     assert!(is_served(&two.relay, &Client::trusting(&two.shared).config()));
+    viewer.await_more(60_000);
     assert!(assert_whole(&viewer.stop()) >= 25);
 }
 
