@@ -219,12 +219,16 @@ impl Shard {
         context.links.extend(link_end.map(|(link, end)| (link, LinkEvent::Ended(end))));
         let Some(connection) = self.connection(id) else { return };
         let gone = matches!(ending, Ending::Peer | Ending::Fault(Failure::Socket, _));
+        let is_handshaking = connection.is_handshaking();
         // Without keys there is no way to say anything.
-        if gone || connection.is_handshaking() || matches!(ending, Ending::Fault(Failure::Tls, _)) {
+        if gone || is_handshaking || matches!(ending, Ending::Fault(Failure::Tls, _)) {
             connection.outbox.clear();
         }
         let until = if gone { now } else { now.after_millis(LAST_WORDS_MS) };
         connection.closing = Some(Closing { until, shut: false });
+        if gone && is_handshaking {
+            self.stats.count_refusal(tls::Refusal::Gone);
+        }
         self.enqueue(id);
         self.schedule(id);
     }

@@ -7,7 +7,6 @@ use super::{Ending, Shard};
 use crate::clock::Micros;
 use crate::hub::{CloseReason, ConnectionId, Left, Notice};
 use crate::net;
-use crate::net::tls::Refusal;
 use crate::rt::Ready;
 use crate::stats::Failure;
 
@@ -129,9 +128,6 @@ impl Shard {
 
     /// The peer sends no more. What is still for it may be read, if its protocol comes to an end so.
     pub(super) fn input_ended(&mut self, id: ConnectionId, now: Micros) {
-        if self.connection(id).is_some_and(|connection| connection.is_handshaking()) {
-            self.stats.count_refusal(Refusal::Gone);
-        }
         self.with_driver(id, now, |driver, context| driver.input_ended(context));
         let Some(connection) = self.connection(id) else { return };
         connection.has_input = false;
